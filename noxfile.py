@@ -1,0 +1,274 @@
+"""The front door: every job of the handbook, one session each.
+
+python3 noxfile.py -l          says what there is
+python3 noxfile.py -s book     runs one session, here: build the site
+
+Needs Python 3.11 or newer with venv, and git; nox itself is installed into `.nox/`
+when it is missing. Environments live in `.nox/env/`, are made from the locks in
+`.ci/locks/` with pip, and are made anew when a lock or the Python changes.
+"""
+
+import hashlib
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+if sys.version_info < (3, 11):
+    sys.exit(
+        "The handbook needs Python 3.11 or newer, this is {}.{} ({}). "
+        "Run it with a newer one, for example: python3.12 noxfile.py -s book".format(
+            *sys.version_info[:2], sys.executable
+        )
+    )
+
+ROOT = Path(__file__).resolve().parent
+LOCKS = ROOT / ".ci" / "locks"
+NOX = ROOT / ".nox"
+BUILD = ROOT / "_build"
+SITE = BUILD / "html"
+
+# Environment -> its pip installs, in order. torch comes first and brings its own
+# wheels; everything else is listed in full, so pip has nothing to decide.
+KERNEL = (
+    "-r torch.txt -c notebooks.txt",
+    "--no-deps -r notebooks.txt -r test.txt",
+)
+ENVIRONMENTS = {
+    "front": ("--no-deps -r front.txt",),
+    "tools": ("--no-deps -r tools.txt",),
+    "book": ("--no-deps -r book.txt",),
+    "notebooks": KERNEL,
+    "cuda": (*KERNEL, "--no-deps -r cuda.txt"),
+    "canary": (
+        "sphinx sphinx-book-theme myst-nb sphinx-external-toc sphinx-design "
+        "sphinx-copybutton sphinx-togglebutton sphinx-notfound-page linkify-it-py "
+        "papermill jsonschema",  # no lock: the newest is what it is for
+    ),
+}
+
+JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
+STRICT = ["-W", "-n", "--keep-going"]
+
+# What Jupyter Book adds to Sphinx and a plain Sphinx does without.
+ONLY_IN_JUPYTER_BOOK = ["jupyter_book", "sphinx_thebe", "sphinx_comments"]
+
+
+def environment(name: str) -> str:
+    """Return the Python of an environment, made or made anew when needed."""
+    home = NOX / "front" if name == "front" else NOX / "env" / name
+    python = home / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    stamp, wanted = home / "made-from", digest(name)
+    if python.exists() and stamp.exists() and stamp.read_text() == wanted:
+        return str(python)
+    say(f"making {home.relative_to(ROOT)} (once for these locks)")
+    started = time.monotonic()
+    shutil.rmtree(home, ignore_errors=True)
+    make_venv(home)
+    for arguments in ENVIRONMENTS[name]:
+        pip_install(str(python), arguments)
+    stamp.write_text(wanted)  # last: an install that was killed is done again
+    say(f"made {home.relative_to(ROOT)} in {time.monotonic() - started:.0f} s")
+    return str(python)
+
+
+def digest(name: str) -> str:
+    """Return what an environment depends on: its locks, the Python, the place."""
+    parts = [platform.python_version(), platform.machine(), str(ROOT)]
+    for arguments in ENVIRONMENTS[name]:
+        locks = [LOCKS / word for word in arguments.split() if word.endswith(".txt")]
+        parts += [arguments, *(lock.read_text(encoding="utf-8") for lock in locks)]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+
+
+def make_venv(home: Path) -> None:
+    done = subprocess.run([sys.executable, "-m", "venv", str(home)], check=False)
+    if done.returncode:
+        sys.exit(
+            f"Python's venv module could not make {home}. "
+            "On Debian and Ubuntu: apt-get install python3-venv"
+        )
+
+
+def pip_install(python: str, arguments: str) -> None:
+    command = [python, "-m", "pip", "install", "--quiet", "--no-input"]
+    command += ["--disable-pip-version-check", *arguments.split()]
+    with subprocess.Popen(command, cwd=LOCKS, stderr=subprocess.PIPE, text=True) as pip:
+        for line in pip.stderr:
+            # One such line per package and missing mirror folder; never an error.
+            if not line.startswith("WARNING: Location 'file:"):
+                sys.stderr.write(line)
+    if pip.returncode:
+        sys.exit(
+            f"pip could not install {arguments!r} (exit {pip.returncode}; its reason "
+            "is above). Run the same command again: the environment is made anew."
+        )
+
+
+def say(text: str) -> None:
+    print(f"handbook > {text}", flush=True)
+
+
+try:
+    from nox import main as nox_main
+except ImportError:  # no nox, or one from before it could be run as a script
+    if __name__ != "__main__" or Path(sys.prefix) == NOX / "front":
+        raise
+    inside = environment("front")
+    os.execv(inside, [inside, str(ROOT / "noxfile.py"), *sys.argv[1:]])
+
+import nox  # noqa: E402
+
+# nox looks for uv even where it makes no environment; not finding it is no news here.
+logging.getLogger("nox").addFilter(lambda said: "uv binary" not in str(said.msg))
+nox.options.sessions = ["test", "book"]
+nox.options.stop_on_first_error = True
+job = nox.session(venv_backend="none")
+
+
+@job
+def test(session: nox.Session) -> None:
+    """Run the whole test suite. `-- ARGS` go to pytest."""
+    book_python = environment("book")
+    within(
+        session, "notebooks", "-m", "pytest", *session.posargs, BOOK_PYTHON=book_python
+    )
+
+
+@job
+def book(session: nox.Session) -> None:
+    """Run every changed notebook, build the site, check it. `-- --force` runs all."""
+    run(session)
+    built = build_site(session)
+    checks = "tests/site/test_built_site.py"
+    within(session, "notebooks", "-m", "pytest", "-q", checks, SITE=str(built))
+    shutil.rmtree(SITE, ignore_errors=True)
+    os.replace(built, SITE)
+    say(f"the site is at {SITE / 'index.html'}")
+
+
+@job
+def run(session: nox.Session) -> None:
+    """Run changed notebooks and judge them. `-- NAME` chooses, `-- --force` insists."""
+    jobs = str(min(cores(), 4))
+    arguments = ["run", "--jobs", jobs, *session.posargs]
+    within(session, "notebooks", "-m", "verify", *arguments)
+
+
+@job
+def serve(session: nox.Session) -> None:
+    """Show the built site at http://127.0.0.1:8000. `-- PORT` chooses another port."""
+    if not (SITE / "index.html").exists():
+        session.error("There is no built site yet: run python3 noxfile.py -s book")
+    port = session.posargs or ["8000"]
+    where = ["--bind", "127.0.0.1", "--directory", str(SITE)]
+    session.run(sys.executable, "-m", "http.server", *where, *port, external=True)
+
+
+@job
+def bench(session: nox.Session) -> None:
+    """Measure every number the book quotes. `-- ARGS` go to verify.bench."""
+    within(session, "notebooks", "-m", "verify.bench", *session.posargs)
+
+
+@job
+def lint(session: nox.Session) -> None:
+    """Check style, formatting, spelling, and that notebooks hold no outputs."""
+    within(session, "tools", "-m", "ruff", "check", ".")
+    within(session, "tools", "-m", "ruff", "format", "--check", ".")
+    within(session, "tools", "-m", "nbstripout", "--keep-id", "--verify", *notebooks())
+    within(session, "tools", "-m", "codespell_lib")
+
+
+@job
+def tidy(session: nox.Session) -> None:
+    """Put code and notebooks in the shape that lint asks for."""
+    within(session, "tools", "-m", "ruff", "check", "--fix", ".")
+    within(session, "tools", "-m", "ruff", "format", ".")
+    within(session, "tools", "-m", "nbstripout", "--keep-id", *notebooks())
+
+
+@job
+def lock(session: nox.Session) -> None:
+    """Make the locks from pyproject.toml. `-- --upgrade` moves unpinned packages."""
+    within(session, "tools", "-m", "verify.locks", *session.posargs)
+
+
+@job
+def rebuild(session: nox.Session) -> None:
+    """Make the tiny base checkpoint from its script and compare it with the shipped."""
+    fresh = BUILD / "tiny-base"
+    shutil.rmtree(fresh, ignore_errors=True)
+    within(session, "notebooks", "-m", "snippets.tiny", "--out", str(fresh), "--check")
+
+
+@job
+def gpu(session: nox.Session) -> None:
+    """Run the notebooks on this machine's CUDA device. `-- ARGS` go to verify."""
+    profile = ["--profile", "cuda", "--jobs", "1"]
+    within(session, "cuda", "-m", "verify", "run", *profile, *session.posargs)
+
+
+@job
+def canary(session: nox.Session) -> None:
+    """Build the pages on the newest plain Sphinx, to know that leaving stays easy."""
+    (NOX / "env" / "canary" / "made-from").unlink(missing_ok=True)
+    conf = ROOT / "conf.py"
+    toc = str(ROOT / "docs" / "_toc.yml")
+    inputs = [".", "--config", "book.yml", "--toc", toc]
+    try:
+        within(session, "book", "-c", JUPYTER_BOOK, "config", "sphinx", *inputs)
+        with conf.open("a", encoding="utf-8") as file:
+            kept = f"[x for x in extensions if x not in {ONLY_IN_JUPYTER_BOOK}]"
+            file.write(f"extensions = {kept}\n")
+        out = BUILD / "canary"
+        shutil.rmtree(out, ignore_errors=True)
+        within(session, "canary", "-m", "sphinx", *STRICT, ".", str(out))
+    finally:
+        conf.unlink(missing_ok=True)
+
+
+def within(session: nox.Session, name: str, *arguments: str, **handbook: str) -> None:
+    """Run an environment's Python; `handbook` becomes HANDBOOK_* variables."""
+    env = {
+        "OMP_NUM_THREADS": "1",  # more threads are 3 to 34 times slower on a busy box
+        "PYTHONPATH": str(ROOT),
+        "PYTHONNOUSERSITE": "1",
+        **{f"HANDBOOK_{key}": value for key, value in handbook.items()},
+    }
+    session.run(environment(name), *arguments, env=env, external=True)
+
+
+def build_site(session: nox.Session) -> Path:
+    """Build all pages beside the old site and return where they are.
+
+    Always from nothing (3 to 4 s): a warning must fail every build, not only the one
+    that first read the page.
+    """
+    stage = BUILD / "stage"
+    shutil.rmtree(stage, ignore_errors=True)
+    inputs = ["--config", "book.yml", "--toc", "docs/_toc.yml"]
+    where = [".", "--path-output", str(stage)]
+    within(session, "book", "-c", JUPYTER_BOOK, "build", *where, *inputs, *STRICT)
+    return stage / "_build" / "html"
+
+
+def notebooks() -> list[str]:
+    """Return the source notebooks, as paths below the root."""
+    return sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("notebooks/*.ipynb"))
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+if __name__ == "__main__":
+    sys.argv[1:1] = ["--noxfile", str(ROOT / "noxfile.py")]
+    nox_main()
