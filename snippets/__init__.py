@@ -1,0 +1,1 @@
+"""The code that the guides show, the notebooks import and the downloads carry."""
