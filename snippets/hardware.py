@@ -9,6 +9,7 @@ import logging
 import os
 import re
 import sys
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -349,9 +350,13 @@ def quiet_libraries() -> None:
 
     bitsandbytes asks for the ``kernels`` package on CPUs with AVX512-BF16 while it
     is imported; the package would reach for the network and gain nothing. The
-    progress bars of datasets and transformers fill a page.
+    progress bars of datasets and transformers fill a page, and tqdm warns when
+    ipywidgets is missing, which only makes them plainer. MLflow reports every
+    table of a new database.
     """
     logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message="IProgress not found")
     os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
     if "datasets" in sys.modules:

@@ -1,0 +1,79 @@
+"""Training Hub backends that run on any device, registered through its own registry.
+
+``register()`` adds ``lora_sft(backend="peft")`` and ``sft(backend="transformers")``.
+``choose(algorithm)`` says, before the call, which backend can run on this machine.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+
+from snippets import hardware
+from snippets.backends.parameters import ParameterError
+
+__all__ = ["Choice", "ParameterError", "choose", "register"]
+
+# Algorithm -> (Training Hub's default backend, the module it needs, ours).
+BACKENDS = {
+    "lora_sft": ("unsloth", "unsloth", "peft"),
+    "sft": ("instructlab-training", "instructlab.training", "transformers"),
+}
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The backend to pass to Training Hub, and why."""
+
+    algorithm: str
+    backend: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f'{self.algorithm}(backend="{self.backend}"): {self.reason}'
+
+
+# region: choose
+def choose(algorithm: str) -> Choice:
+    """Choose a backend by a probe, before the call: the default one where it can run.
+
+    Parameters
+    ----------
+    algorithm
+        ``"lora_sft"`` or ``"sft"``.
+    """
+    default, module, ours = BACKENDS[algorithm]
+    if hardware.probe().kind != "cuda":
+        return Choice(algorithm, ours, f"{default} needs a CUDA device; none is here")
+    if not _installed(module):
+        return Choice(algorithm, ours, f"{default} is not installed")
+    return Choice(algorithm, default, "Training Hub's default, CUDA device found")
+
+
+# endregion: choose
+
+
+def _installed(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ModuleNotFoundError:  # the parent package is missing
+        return False
+
+
+# region: register
+def register() -> None:
+    """Register both backends with Training Hub. Calling it twice is harmless."""
+    hardware.quiet_libraries()
+    trap = hardware.broken_torchvision()
+    if trap:
+        raise ImportError(trap)
+    from training_hub import AlgorithmRegistry
+
+    from snippets.backends.peft_lora import PeftLoRABackend
+    from snippets.backends.transformers_sft import TransformersSFTBackend
+
+    AlgorithmRegistry.register_backend("lora_sft", "peft", PeftLoRABackend)
+    AlgorithmRegistry.register_backend("sft", "transformers", TransformersSFTBackend)
+
+
+# endregion: register
