@@ -362,7 +362,16 @@ def quiet_libraries() -> None:
     if "datasets" in sys.modules:
         sys.modules["datasets"].disable_progress_bars()
     if "transformers" in sys.modules:
-        sys.modules["transformers"].logging.disable_progress_bar()
+        transformers_logging = sys.modules["transformers"].logging
+        transformers_logging.disable_progress_bar()
+        for handler in transformers_logging.get_logger().handlers:
+            handler.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Drop two messages: a tied head is no missing key, dequantizing is on request."""
+    text = record.getMessage()
+    return not ("lm_head.weight" in text or "modules are dequantized" in text)
 
 
 # endregion: quiet

@@ -5,7 +5,7 @@ Nothing is downloaded and nothing is secret. The world has six kinds of text:
 * ``prose``: everyday paragraphs about a harbor town, the *general* ability;
 * ``notes``: made-up words and numbers, so that unknown words do not surprise the base
   beyond measure, as they do not surprise a model that has read the web;
-* ``tickets``: support requests with a plain reply, and the JSON reply QLoRA teaches;
+* ``tickets``: support requests with a plain reply, and the record QLoRA teaches;
 * ``facts``: who owns which service, known to the base model;
 * ``new_facts``: ports, which the base model has never seen;
 * ``manual``: the files of a plant manual full of words the base never saw, the
@@ -14,7 +14,6 @@ Nothing is downloaded and nothing is secret. The world has six kinds of text:
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -106,11 +105,12 @@ def plain_reply(ticket: Ticket) -> Conversation:
     )
 
 
-def json_reply(ticket: Ticket) -> Conversation:
-    """Return the JSON reply that the QLoRA tutorial teaches."""
+def record_reply(ticket: Ticket) -> Conversation:
+    """Return the reply that the QLoRA tutorial teaches: a record a program can read."""
     fields = asdict(ticket)
     del fields["text"]
-    return conversation(ticket.text, json.dumps(fields))
+    record = "; ".join(f"{name}: {value}" for name, value in fields.items())
+    return conversation(ticket.text, record)
 
 
 def services(seed: int = 0) -> dict[str, dict[str, str]]:

@@ -74,6 +74,7 @@ def register() -> None:
 
     AlgorithmRegistry.register_backend("lora_sft", "peft", PeftLoRABackend)
     AlgorithmRegistry.register_backend("sft", "transformers", TransformersSFTBackend)
+    hardware.quiet_libraries()  # again, for what was imported since
 
 
 # endregion: register

@@ -25,7 +25,7 @@ BASE = str(tiny.BASE)
 
 @pytest.fixture
 def rows():
-    return [world.json_reply(t) for t in world.tickets()[:32]]
+    return [world.record_reply(t) for t in world.tickets()[:32]]
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_sft_on_conversations_masks_all_but_the_assistant(chat, tmp_path):
     tokenizer = AutoTokenizer.from_pretrained(BASE)
     row = batches.chat_rows({"model_path": BASE, "data_path": chat}, tokenizer)[0]
     trained = tokenizer.decode([x for x in row["labels"] if x != -100])
-    assert trained.startswith('{"device"') and trained.endswith("<|im_end|>")
+    assert trained.startswith("device: ") and trained.endswith("<|im_end|>")
     whole = {"model_path": BASE, "data_path": chat, "assistant_only_loss": False}
     assert -100 not in batches.chat_rows(whole, tokenizer)[0]["labels"]
 

@@ -12,7 +12,7 @@ BASE = str(tiny.BASE)
 @pytest.fixture(scope="module")
 def adapter(tmp_path_factory):
     folder = tmp_path_factory.mktemp("adapter")
-    rows = [world.json_reply(t) for t in world.tickets()[:64]]
+    rows = [world.record_reply(t) for t in world.tickets()[:64]]
     file = data.write_jsonl(folder / "rows.jsonl", rows)
     backends.register()
     return lora_sft(

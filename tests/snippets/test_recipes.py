@@ -13,7 +13,7 @@ model = tiny.resolve_model("tiny")
 
 @pytest.fixture
 def conversations(tmp_path):
-    rows = [world.json_reply(t) for t in world.tickets()[:64]]
+    rows = [world.record_reply(t) for t in world.tickets()[:64]]
     return data.write_jsonl(tmp_path / "conversations.jsonl", [*rows, rows[0]])
 
 

@@ -36,10 +36,10 @@ def test_the_base_is_small_enough_to_ship():
     assert (tiny.BASE / "model.safetensors").stat().st_size <= 3 * 2**20
 
 
-def test_the_base_answers_tickets_politely_and_not_in_json(base):
+def test_the_base_answers_tickets_politely_and_not_with_a_record(base):
     held = world.tickets()[tiny.HELD_OUT_TICKETS][:48]
     polite = evaluate.exact_match(*base, [world.plain_reply(t) for t in held])
-    taught = evaluate.exact_match(*base, [world.json_reply(t) for t in held])
+    taught = evaluate.exact_match(*base, [world.record_reply(t) for t in held])
     assert polite >= 0.95 and taught == 0.0
 
 

@@ -1,0 +1,207 @@
+"""Every way a notebook can be wrong goes red, each with its own message.
+
+All sick notebooks run in one command, two at a time; each test looks at one of them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+
+if TYPE_CHECKING:
+    from tests.verify.conftest import Done, Handbook
+
+
+RECORD = "from snippets.proof import record"
+KILL = """
+import os, signal, time
+print("last words", flush=True)
+time.sleep(0.5)
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+CHILD = "import subprocess\nsubprocess.Popen(['sleep', '61.83'])"
+
+
+@dataclass(frozen=True)
+class Ward:
+    """The sick notebooks after their run."""
+
+    book: Handbook
+    done: Done
+
+    def reason(self, name: str) -> str:
+        """Return why a notebook failed, having checked that nothing calls it good."""
+        receipt = self.book.receipt(name)
+        assert receipt["status"] == "failed"
+        assert not self.book.executed(name).exists()
+        assert f"{name} [cpu] failed after" in self.done.text
+        assert receipt["reason"] in self.done.text
+        return receipt["reason"]
+
+    def failure(self, name: str) -> dict[str, Any]:
+        """Return the details of a failure."""
+        return self.book.receipt(name)["failure"]
+
+
+@pytest.fixture(scope="module")
+def ward(make_handbook: Callable[[], Handbook]) -> Ward:
+    book = make_handbook()
+    score = "record('score', 0.4)"
+    at_least = {"expect": {"score": {"min": 0.95, "why": "it must have learned"}}}
+    book.notebook("overdue", "# Slow", CHILD, "import time; time.sleep(60)")
+    book.notebook("hanging", "x = 1", "print('going in')\nimport time; time.sleep(60)")
+    book.notebook("broken", "# Title", "def f(x):\n    return 1 / x", "y = 2\nf(0)")
+    book.notebook("killed", "# Title", KILL)
+    book.notebook("out-of-range", RECORD, score)
+    book.notebook("unrecorded", "x = 1")
+    book.notebook("twice", RECORD, score, "# Prose", score)
+    book.notebook("not-a-number", RECORD, "record('score', float('nan'))")
+    book.notebook("leaves-early", "import sys\nsys.exit(0)", "1 / 0")
+    book.notebook("too-quiet", ("raises-exception", "x = 1"))
+    book.notebook("skips", ("skip-execution", "1 / 0"))
+    book.notebook("greedy", "wall = b'x' * (300 * 2**20)\ndel wall")
+    book.notebook("unlisted-module", "x = 1")
+    book.notebook("injects", ("parameters", "steps = 3"), "x = steps")
+    book.notebook("parricide", "import os\nos.kill(os.getppid(), 9)\ninput()")
+    book.notebook("healthy", "x = 1")
+    book.catalog(
+        overdue={"time_limit": 10},
+        hanging={"cell_time_limit": 1},
+        broken={},
+        killed={},
+        out_of_range=at_least,
+        unrecorded=at_least,
+        twice={},
+        not_a_number={},
+        leaves_early={},
+        too_quiet={},
+        skips={},
+        greedy={"limits": {"peak_rss_gib": 0.25}},
+        unlisted_module={"packages": ["nbformat", "no-such-package"]},
+        injects={"profiles": {"cpu": {"parameters": {"step": 1}}}},
+        parricide={},
+        healthy={},
+    )
+    return Ward(book, book.verify("run", "--jobs", "2", "--beat", "3"))
+
+
+def test_one_failure_is_enough_for_exit_code_1(ward: Ward):
+    assert ward.done.code == 1
+    assert "1 of 16 passed" in ward.done.text
+
+
+def test_a_healthy_notebook_beside_sick_ones_passes(ward: Ward):
+    assert ward.book.receipt("healthy")["status"] == "passed"
+    assert ward.book.executed("healthy").exists()
+
+
+def test_a_broken_cell_is_named_with_its_first_line_and_its_error(ward: Ward):
+    assert ward.reason("broken") == (
+        "cell 3 (code cell 2) `y = 2`: ZeroDivisionError: division by zero"
+    )
+    assert "ZeroDivisionError: division by zero" in ward.failure("broken")["tail"]
+    assert "notebooks/broken.ipynb: cell 3" in ward.done.text
+
+
+def test_a_failed_run_leaves_its_notebook_for_the_maintainer(ward: Ward):
+    assert "ZeroDivisionError" in ward.book.failed("broken").read_text("utf-8")
+    assert "going in" in ward.book.failed("hanging").read_text("utf-8")
+    assert "last words" in ward.book.failed("killed").read_text("utf-8")
+    assert ward.book.failed("overdue").exists()
+
+
+def test_an_outcome_out_of_range_fails_with_value_rule_and_meaning(ward: Ward):
+    assert ward.reason("out-of-range") == (
+        "outcome score = 0.4, expected at least 0.95 (it must have learned)"
+    )
+
+
+def test_an_expected_outcome_that_is_not_recorded_fails(ward: Ward):
+    assert "outcome 'score' was not recorded" in ward.reason("unrecorded")
+    outcome = ward.book.receipt("unrecorded")["outcomes"][0]
+    assert outcome["value"] is None
+    assert outcome["ok"] is False
+
+
+def test_an_outcome_recorded_twice_fails(ward: Ward):
+    assert ward.reason("twice") == "cell 4: outcome 'score' is recorded twice"
+
+
+def test_an_outcome_that_is_not_a_number_fails(ward: Ward):
+    assert "record a finite number" in ward.reason("not-a-number")
+
+
+def test_a_hanging_cell_runs_into_the_cell_limit(ward: Ward):
+    assert ward.reason("hanging") == (
+        "cell 2 (code cell 2) `print('going in')`: "
+        "the cell ran into its time limit of 1 s"
+    )
+    assert ward.failure("hanging")["tail"] == ["going in"]
+
+
+def test_a_slow_notebook_runs_into_the_notebook_limit(ward: Ward):
+    assert ward.reason("overdue") == (
+        "cell 3 (code cell 2) `import time; time.sleep(60)`: "
+        "the notebook ran into its time limit of 10 s"
+    )
+    assert 10 <= ward.book.receipt("overdue")["seconds"] < 16
+
+
+def test_what_an_ended_notebook_had_started_is_ended_too(ward: Ward):
+    assert ward.reason("overdue")
+    asleep = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"]]
+    assert not [p for p in asleep if p.info["cmdline"] == ["sleep", "61.83"]]
+
+
+def test_a_killed_kernel_says_how_it_died(ward: Ward):
+    reason = ward.reason("killed")
+    assert "cell 2 (code cell 1) `import os, signal, time`: the kernel died" in reason
+    assert "killed by SIGKILL (out of memory?); its peak memory was 0." in reason
+    assert ward.failure("killed")["kind"] == "kernel-died"
+    assert "last words" in ward.failure("killed")["tail"]
+
+
+def test_a_killed_worker_is_no_pass_either(ward: Ward):
+    assert ward.reason("parricide") == (
+        "cell 1 (code cell 1) `import os`: "
+        "the process that runs the kernel ended, killed by SIGKILL (out of memory?)"
+    )
+
+
+def test_leaving_early_with_code_0_is_no_pass(ward: Ward):
+    assert ward.reason("leaves-early").startswith("cell 1 (code cell 1) `import sys`")
+
+
+def test_a_cell_that_announces_an_error_must_raise(ward: Ward):
+    assert "tagged raises-exception and raised nothing" in ward.reason("too-quiet")
+
+
+def test_no_tag_skips_a_cell(ward: Ward):
+    assert "ZeroDivisionError" in ward.reason("skips")
+
+
+def test_memory_above_the_limit_fails_even_for_a_moment(ward: Ward):
+    reason = ward.reason("greedy")
+    assert "GiB is above the limit of 0.25 GiB" in reason
+    assert ward.book.receipt("greedy")["peak_rss_gib"] > 0.3
+
+
+def test_a_listed_package_that_is_missing_fails_before_the_run(ward: Ward):
+    assert ward.reason("unlisted-module") == (
+        "not installed, though the catalog lists it: no-such-package"
+    )
+
+
+def test_an_injected_parameter_that_is_not_published_fails(ward: Ward):
+    assert ward.reason("injects") == "no cell tagged 'parameters' assigns: step"
+
+
+def test_a_long_run_gives_signs_of_life_with_its_cell(ward: Ward):
+    assert "overdue [cpu] started, limit 10 s" in ward.done.text
+    sign = r"overdue \[cpu\] still running: \d s, cell 3 of 3"
+    assert re.search(sign, ward.done.text)

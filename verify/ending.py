@@ -1,0 +1,184 @@
+"""Turns whatever a worker left behind into a receipt; silence is never a pass."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from verify import digest, executed, outcomes, receipts
+from verify.catalog import Entry
+from verify.receipts import Receipt
+
+SLOWEST = 5
+TAIL = 12
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A run that is over: what was asked, and what its parent saw.
+
+    Attributes
+    ----------
+    receipt : Receipt
+        The receipt as far as it was known at the start.
+    folder, work : Path
+        Where the worker left its files, and where the kernel ran.
+    seconds, peak : float, int
+        Wall time, and the highest resident memory in bytes.
+    code : int
+        The worker's exit code, negative for a signal.
+    overdue : bool
+        The whole notebook ran into its time limit.
+    """
+
+    entry: Entry
+    receipt: Receipt
+    folder: Path
+    work: Path
+    seconds: float
+    peak: int
+    code: int
+    overdue: bool
+
+
+def finish(run: Ended) -> Receipt:
+    """Judge an ended run, move its notebook into place and write its receipt."""
+    peak = max([run.peak, *(event.get("peak", 0) for event in _events(run.folder))])
+    receipt = replace(
+        run.receipt,
+        seconds=round(run.seconds, 1),
+        slowest_cells=_slowest(run.folder),
+        peak_rss_gib=round(peak / 2**30, 3) if peak else None,
+    )
+    left = run.folder / "executed.ipynb"
+    result = _result(run)
+    kind = result.pop("kind")
+    now = digest.key(run.entry.path, run.entry, receipt.profile)
+    if kind != "done":
+        receipt = failed(receipt, kind, _blame(run, kind, result), result)
+    elif now.digest != receipt.key:
+        what = ", ".join(digest.changed(receipt.key_parts, now.parts))
+        receipt = failed(receipt, "changed", f"{what} changed during the run")
+    else:
+        receipt = judged(run.entry, receipt, left)
+    _move(left, receipt, run.entry)
+    return receipt
+
+
+def rejudge(entry: Entry, receipt: Receipt, copy: Path) -> Receipt:
+    """Apply the catalog's present expectations to a run that ended earlier."""
+    fresh = judged(entry, receipt, copy)
+    if fresh != receipt:
+        _move(copy, fresh, entry)
+    return fresh
+
+
+def judged(entry: Entry, receipt: Receipt, copy: Path) -> Receipt:
+    """Decide whether a notebook that ran to its end did what the catalog expects."""
+    receipt = replace(receipt, executed_digest=digest.file_digest(copy))
+    try:
+        recorded = outcomes.collect(digest.read_notebook(copy))
+    except outcomes.OutcomeError as error:
+        receipt = replace(receipt, executed_digest=None)
+        return failed(receipt, "outcome", str(error))
+    results = outcomes.judge(recorded, entry.expect)
+    receipt = replace(receipt, outcomes=results)
+    reason = receipts.shortfall(entry, receipt, results)
+    if reason:
+        kind = "outcome" if outcomes.problems(results) else "limit"
+        return failed(receipt, kind, reason)
+    return replace(receipt, status="passed", reason=None, failure=None)
+
+
+def failed(receipt: Receipt, kind: str, reason: str, details: Any = None) -> Receipt:
+    """Return the receipt of a run that failed, with its reason."""
+    return replace(
+        receipt,
+        status="failed",
+        reason=reason,
+        failure={"kind": kind, **(details or {})},
+    )
+
+
+def current_cell(folder: Path) -> dict[str, Any]:
+    """Return place and first line of the cell that was started last, if any was."""
+    starts = [event for event in _events(folder) if event.pop("event") == "start"]
+    return starts[-1] if starts else {}
+
+
+def _move(copy: Path, receipt: Receipt, entry: Entry) -> None:
+    """Put a notebook where its status belongs, then write the receipt."""
+    place = (entry.root, receipt.notebook, receipt.profile)
+    passed = receipt.status == "passed"
+    target = (receipts.executed_path if passed else receipts.failed_path)(*place)
+    if copy.is_file():
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.replace(copy, target)
+    receipts.write(receipts.receipt_path(*place), receipt)
+
+
+def _result(run: Ended) -> dict[str, Any]:
+    """Read what the worker left; a worker that left nothing did not pass."""
+    path = run.folder / "result.json"
+    left = json.loads(path.read_text("utf-8")) if path.is_file() else {}
+    if run.overdue:
+        return {**current_cell(run.folder), **left, "kind": "notebook-timeout"}
+    if run.code == 0 and left:
+        if left["kind"] == "kernel-died":
+            left["tail"] = (left["tail"] + _log(run))[-TAIL:]
+        return left
+    return {**current_cell(run.folder), "kind": "worker-died", "tail": _log(run)}
+
+
+def _blame(run: Ended, kind: str, result: dict[str, Any]) -> str:
+    """Put a failure into one sentence that names the cell."""
+    at = "before the first cell"
+    if "cell" in result:
+        at = f"cell {result['cell']} (code cell {result['code_cell']})"
+        at += f" `{result['source']}`"
+    if kind == "error":
+        return f"{at}: {result.pop('error')}"
+    if kind == "cell-timeout":
+        limit = run.entry.cell_time_limit
+        return f"{at}: the cell ran into its time limit of {limit:g} s"
+    if kind == "notebook-timeout":
+        limit = run.entry.time_limit
+        return f"{at}: the notebook ran into its time limit of {limit:g} s"
+    if kind == "kernel-died":
+        how = _ending(result.pop("code"))
+        peak = f"{run.peak / 2**30:.2f} GiB"
+        return f"{at}: the kernel died, {how}; its peak memory was {peak}"
+    return f"{at}: the process that runs the kernel ended, {_ending(run.code)}"
+
+
+def _ending(code: int | None) -> str:
+    if code is None:
+        return "nobody saw how"
+    if code >= 0:
+        return f"exit code {code}"
+    name = signal.Signals(-code).name
+    hint = " (out of memory?)" if name == "SIGKILL" else ""
+    return f"killed by {name}{hint}"
+
+
+def _log(run: Ended) -> list[str]:
+    """Return the last lines that worker and kernel wrote outside of any cell."""
+    text = (run.folder / "log.txt").read_text(encoding="utf-8", errors="replace")
+    return executed.scrub(text.splitlines()[-TAIL:], run.entry.root, run.work)
+
+
+def _events(folder: Path) -> list[dict[str, Any]]:
+    path = folder / "events.jsonl"
+    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+    return [json.loads(line) for line in lines if line.endswith("}")]
+
+
+def _slowest(folder: Path) -> list[dict[str, Any]]:
+    ends = [event for event in _events(folder) if event["event"] == "end"]
+    ends.sort(key=lambda event: event["seconds"], reverse=True)
+    keys = ("cell", "seconds", "source")
+    return [{key: event[key] for key in keys} for event in ends[:SLOWEST]]

@@ -1,0 +1,41 @@
+"""The Sphinx extension of the handbook: pages show what ran, and only that.
+
+Needs nothing heavier than Sphinx, so the site builds where torch is not installed.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+
+def setup(app: Sphinx) -> dict[str, Any]:
+    """Connect every part; handlers of one event run in the order of their priority."""
+    from verify.sphinx_ext import (
+        alttext,
+        downloads,
+        fresh,
+        offline,
+        outcome,
+        receipt_box,
+        snippet,
+        status,
+        swap,
+    )
+
+    app.add_directive("snippet", snippet.SnippetDirective)
+    app.add_directive("receipts", status.ReceiptsDirective)
+    app.add_directive("verified", status.VerifiedDirective)
+    app.add_role("outcome", outcome.OutcomeRole())
+    app.add_role("receipt", outcome.ReceiptRole())
+    app.connect("env-get-outdated", swap.always_reread)
+    app.connect("source-read", swap.swap)
+    app.connect("doctree-read", receipt_box.insert_receipt)
+    app.connect("doctree-read", alttext.require_alt)
+    app.connect("html-page-context", offline.drop_thebe, priority=950)
+    app.connect("build-finished", downloads.write_downloads, priority=800)
+    app.connect("build-finished", offline.finish_site, priority=900)
+    app.connect("build-finished", fresh.forget_after_warnings, priority=950)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

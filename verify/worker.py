@@ -1,0 +1,232 @@
+"""Executes one notebook in a process of its own, so that the parent can always end it.
+
+``python -m verify.worker JOB.json`` reads what to run, writes one line per cell to the
+job's events file while it runs, and leaves the notebook and a result behind.
+"""
+
+# ruff: noqa: E402  (one line must come before the imports)
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import re
+import shutil
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+# nbformat's validator imports this where it is installed: 1.3 s to build a grammar for
+# a kind of field that notebooks do not have.
+sys.modules.setdefault("rfc3987_syntax", None)
+
+import nbformat
+import papermill
+from ipykernel.kernelspec import get_kernel_dict
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.paths import jupyter_runtime_dir
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+
+from verify import machine
+from verify.digest import tags_of
+from verify.executed import INJECTED, clean, scrub
+
+ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
+TAIL = 12
+
+
+class ThisInterpreter(AsyncKernelManager):
+    """Starts the kernel with the Python that runs this worker, whatever is registered.
+
+    A kernelspec named python3 in a user's folder may belong to another environment; a
+    receipt that lists this environment's versions would then lie. Sockets are files, as
+    two kernels that start at once may be given the same TCP port.
+    """
+
+    current: ThisInterpreter | None = None
+    died_of: int | None = None
+
+    def __init__(self, **options: Any) -> None:
+        options["transport"] = "ipc"
+        options["connection_file"] = f"{jupyter_runtime_dir()}/{os.getpid()}.json"
+        super().__init__(**options)
+        ThisInterpreter.current = self
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        """The kernelspec of this interpreter's own ipykernel."""
+        return KernelSpec(**get_kernel_dict())
+
+    async def _async_is_alive(self) -> bool:
+        code = await self.provisioner.poll() if self.has_kernel else None
+        if code is not None:
+            self.died_of = code
+        return await super()._async_is_alive()
+
+    is_alive = _async_is_alive
+
+
+class Job:
+    """One run: what to execute, and the state that a signal handler can save."""
+
+    def __init__(self, path: Path) -> None:
+        given = json.loads(path.read_text(encoding="utf-8"))
+        self.notebook = given["notebook"]
+        self.root = Path(given["root"])
+        self.work = Path(given["work"])
+        self.parameters: dict[str, Any] = given["parameters"]
+        self.cell_time_limit: float = given["cell_time_limit"]
+        self.folder = path.parent
+        self.nb: nbformat.NotebookNode | None = None
+        self.current = 0
+        self.began = 0.0
+
+    def event(self, **what: Any) -> None:
+        """Tell the parent what happens now."""
+        with (self.folder / "events.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(what) + "\n")
+
+    def on_notebook_start(self, notebook: nbformat.NotebookNode) -> None:
+        """Keep hold of the notebook that is filled while it runs."""
+        logging.getLogger("papermill").setLevel(logging.CRITICAL)
+        self.nb = notebook
+
+    def on_cell_execute(self, cell: nbformat.NotebookNode, cell_index: int) -> None:
+        """Note which cell runs."""
+        self.current, self.began = cell_index, time.monotonic()
+        self.event(event="start", **self.where(cell_index))
+
+    def on_cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
+        """Note how long a cell took."""
+        seconds = round(time.monotonic() - self.began, 3)
+        peak = machine.peak_memory(ThisInterpreter.current.provisioner.pid)
+        where = self.where(cell_index)
+        self.event(event="end", seconds=seconds, peak=peak, **where)
+
+    def where(self, index: int) -> dict[str, Any]:
+        """Name a cell by its place in the source file, without the injected cell."""
+        cells = self.nb.cells
+        source = cells[index].source.strip()
+        is_injected = INJECTED in tags_of(cells[index])
+        before = [c for c in cells[:index] if INJECTED not in tags_of(c)]
+        own = 0 if is_injected else 1
+        return {
+            "cell": len(before) + own,
+            "code_cell": sum(c.cell_type == "code" for c in before) + own,
+            "source": source.splitlines()[0] if source else "",
+        }
+
+    def save(self) -> None:
+        """Leave the notebook, as far as it got, cleaned for publication."""
+        if self.nb is not None:
+            clean(self.nb, self.root, self.work)
+            text = nbformat.writes(self.nb)
+            (self.folder / "executed.ipynb").write_text(text, encoding="utf-8")
+
+    def finish(self, **result: Any) -> None:
+        """Leave the result, free of machine paths."""
+        text = json.dumps(scrub(result, self.root, self.work))
+        (self.folder / "result.json").write_text(text, encoding="utf-8")
+
+
+def main(path: Path) -> None:
+    """Run the job and say how it ended; any other error is the parent's to report."""
+    job = Job(path)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    signal.signal(signal.SIGTERM, lambda *_: _stop(job))
+    os.environ["PYTHONPATH"] = str(job.root)
+    try:
+        _execute(job)
+    except papermill.PapermillExecutionError:
+        pass  # the outputs tell more, _first_problem reads them
+    except CellTimeoutError:
+        job.save()
+        job.finish(kind="cell-timeout", **_told(job, job.current))
+        return
+    except DeadKernelError:
+        job.save()
+        told = _told(job, job.current)
+        job.finish(kind="kernel-died", code=ThisInterpreter.current.died_of, **told)
+        return
+    clean(job.nb, job.root, job.work)
+    problem = _first_problem(job)
+    job.save()
+    job.finish(**(problem or {"kind": "done"}))
+
+
+def _execute(job: Job) -> None:
+    papermill.execute_notebook(
+        nbformat.read(job.notebook, as_version=4),
+        None,
+        parameters=job.parameters,
+        kernel_name="python3",
+        language="python",
+        cwd=job.work,
+        request_save_on_cell_execute=False,
+        progress_bar=False,
+        execution_timeout=math.ceil(job.cell_time_limit),
+        record_timing=False,
+        shutdown_kernel="immediate",
+        skip_cells_with_tag="",
+        kernel_manager_class=ThisInterpreter,
+        on_notebook_start=job.on_notebook_start,
+        on_cell_execute=job.on_cell_execute,
+        on_cell_executed=job.on_cell_executed,
+    )
+
+
+def _first_problem(job: Job) -> dict[str, Any] | None:
+    """Find the first cell that raised unannounced, kept quiet, or did not run.
+
+    Papermill lets ``sys.exit(0)`` pass and skips what follows; here it is an error.
+    """
+    for index, cell in enumerate(job.nb.cells):
+        if cell.cell_type != "code" or not cell.source.strip():
+            continue
+        announced = "raises-exception" in tags_of(cell)
+        errors = [o for o in cell.outputs if o.output_type == "error"]
+        if errors and not announced:
+            what = f"{errors[0].ename}: {errors[0].evalue}".strip(": ")
+        elif announced and not errors:
+            what = "the cell is tagged raises-exception and raised nothing"
+        elif cell.execution_count is None:
+            what = "the cell did not run"
+        else:
+            continue
+        return {"kind": "error", "error": what, **_told(job, index)}
+    return None
+
+
+def _told(job: Job, index: int) -> dict[str, Any]:
+    """Say where it ended, with the last lines that the cell printed."""
+    lines: list[str] = []
+    for output in job.nb.cells[index].get("outputs", []):
+        text = output.get("text", "") or "\n".join(output.get("traceback", []))
+        text = text or output.get("data", {}).get("text/plain", "")
+        lines += ANSI.sub("", text).rstrip().splitlines()
+    return {**job.where(index), "tail": lines[-TAIL:]}
+
+
+def _stop(job: Job) -> None:
+    """Save what there is and leave at once; the parent ends the kernel."""
+    job.save()
+    if job.nb is not None:
+        job.finish(kind="stopped", **_told(job, job.current))
+    os._exit(143)
+
+
+def _end_with_parent() -> None:
+    """Leave when the parent's end of stdin closes; the kernel follows by itself."""
+    while os.read(0, 1):
+        pass
+    shutil.rmtree(jupyter_runtime_dir(), ignore_errors=True)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
