@@ -386,14 +386,16 @@ def _points_words(points: Sequence[dict], domain: str, general: str) -> str:
 
 def _spread(axes: Axes, points: Sequence[dict], before: float | None) -> None:
     """Leave room for labels; values that lie far apart are spread by their ratio."""
+    room = {"x": 0.34, "y": 0.14}  # labels stand beside their points
     for axis, key, more in (("x", "domain", []), ("y", "general", [before])):
         values = [p[key] for p in points] + [v for v in more if v is not None]
         low, high = min(values), max(values)
         if high / low > 4:
-            low, high = low / (high / low) ** 0.14, high * (high / low) ** 0.14
+            ratio = (high / low) ** room[axis]
+            low, high = low / ratio, high * ratio
             marks, scale = log_ticks(low, high), "log"
         else:
-            margin = 0.14 * ((high - low) or high)
+            margin = room[axis] * ((high - low) or high)
             low, high = low - margin, high + margin
             marks, scale = round_ticks(5).tick_values(low, high), "linear"
         inside = [mark for mark in marks if low <= mark <= high]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ class TransformersSFTBackend(Backend):
 def _save(model: Any, tokenizer: Any, folder: Path, dtype: torch.dtype) -> None:
     """Save the weights in ``dtype`` and leave the model in memory as it is."""
     weights = {name: tensor.to(dtype) for name, tensor in model.state_dict().items()}
-    trained, model.config.dtype = model.config.dtype, dtype
     model.save_pretrained(folder, state_dict=weights)
-    model.config.dtype = trained
+    config = copy.deepcopy(model.config)
+    config.dtype = dtype  # save_pretrained wrote the dtype of the model in memory
+    config.save_pretrained(folder)
     tokenizer.save_pretrained(folder)

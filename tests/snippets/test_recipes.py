@@ -69,7 +69,7 @@ def test_the_qlora_guide_from_rows_to_a_merged_model(conversations, tmp_path, ca
     assert "48 rows to train on, 16 held out\n1 duplicates dropped" in shown
     assert 'lora_sft(backend="' in shown
     assert "48 of 48 rows are kept" in shown
-    assert "carry no loss; row 1 is trained on this:\n{" in shown
+    assert "carry no loss; row 1 is trained on this:\ndevice: " in shown
     assert "6 steps of 16 samples" in shown
     assert "highest learning rate 0.005" in shown
     assert "resuming" not in shown
