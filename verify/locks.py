@@ -252,7 +252,7 @@ def installable(
 def added(
     base: Iterable[Requirement], pins: Iterable[Requirement], lock: Lock
 ) -> list[Requirement]:
-    """Return what `pins` add to `base`.
+    """Return what `pins` add to `base`, on one target at least.
 
     Raises
     ------
@@ -260,8 +260,10 @@ def added(
         If a package of both has another version, or is missing, on some target.
     """
     base, pins = list(base), list(pins)
+    missing: set[str] = set()
     for place in targets(lock.platforms):
         below, above = versions(base, place), versions(pins, place)
+        missing |= above.keys() - below.keys()
         differ = {name for name in below if above.get(name) != below[name]}
         if differ:
             name = min(differ)
@@ -269,8 +271,7 @@ def added(
                 f"{lock.name}.txt would need {name} {above.get(name)} where "
                 f"{lock.on_top_of}.txt has {below[name]} ({describe(place)})."
             )
-    known = {canonicalize_name(pin.name) for pin in base}
-    return [pin for pin in pins if canonicalize_name(pin.name) not in known]
+    return [pin for pin in pins if canonicalize_name(pin.name) in missing]
 
 
 def versions(pins: Iterable[Requirement], place: dict[str, str]) -> dict[str, str]:

@@ -171,12 +171,12 @@ def _claim(folder: str, run: dict[str, Any], main: bool) -> str | None:
 
 
 def model_identity(model_path: str) -> str:
-    """Return the name of a hub model, or a digest of a local model's weights."""
+    """Return the name of a hub model, or digests of a local model's files."""
     folder = Path(model_path)
     if not folder.is_dir():
         return model_path
     files = sorted(folder.glob("*.safetensors")) or [folder / "config.json"]
-    return " ".join(f"{f.name}:{run_folder.file_sha256(f)[:16]}" for f in files)
+    return " ".join(f"{f.name}:{run_folder.quick_digest(f)}" for f in files)
 
 
 def _callbacks(p: dict[str, Any]) -> list[TrainerCallback]:

@@ -29,6 +29,17 @@ def file_sha256(path: str | Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def quick_digest(path: Path, ends: int = 2**24) -> str:
+    """Tell large files apart in no time: their size, first and last 16 MiB."""
+    size = path.stat().st_size
+    digest = hashlib.sha256(str(size).encode())
+    with open(path, "rb") as file:
+        digest.update(file.read(ends))
+        file.seek(max(0, size - ends))
+        digest.update(file.read())
+    return digest.hexdigest()[:16]
+
+
 # region: claim
 def claim(folder: str | Path, run: dict[str, Any]) -> str | None:
     """Take the output folder for this run; return the checkpoint to resume from.

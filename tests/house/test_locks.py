@@ -100,6 +100,14 @@ def test_a_package_that_goes_missing_above_is_a_contradiction_too():
         locks.added(below, [], BY_NAME["cuda"])
 
 
+def test_a_package_the_lock_below_has_on_windows_only_is_added_for_linux():
+    below = locks.parse('colorama==0.4.6 ; sys_platform == "win32"')
+    above = locks.parse("colorama==0.4.6\npytest==9.2.0")
+    plan = next(lock for lock in locks.PLAN if lock.name == "test")
+    added = {pin.name for pin in locks.added(below, above, plan)}
+    assert added == {"colorama", "pytest"}
+
+
 def test_post_processing_drops_wheels_of_torch_and_what_nobody_installs():
     answer = [
         "torch==2.13.0+cpu ; sys_platform == 'linux'",

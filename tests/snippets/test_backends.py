@@ -395,6 +395,13 @@ def test_4bit_computes_in_float32_on_a_cpu():
     assert config.bnb_4bit_quant_type == "nf4" and config.bnb_4bit_use_double_quant
 
 
+def test_two_models_that_differ_in_one_byte_are_told_apart(tmp_path):
+    for name, content in (("a", b"x" * 99), ("b", b"x" * 98 + b"y")):
+        (tmp_path / name).write_bytes(content)
+    a, b = (run_folder.quick_digest(tmp_path / name, ends=9) for name in "ab")
+    assert a != b and a == run_folder.quick_digest(tmp_path / "a", ends=9)
+
+
 def test_final_model_sorts_by_number_not_by_name(tmp_path):
     for number in (800, 1000):
         (tmp_path / "hf_format" / f"samples_{number}").mkdir(parents=True)
