@@ -2,7 +2,7 @@
 
 It is small enough to commit (1.8 MB) and big enough to learn: it answers support
 tickets, knows facts about 32 services and writes the prose of :mod:`snippets.world`.
-``python -m snippets.tiny --out FOLDER`` makes it again (about five minutes on one
+``python -m snippets.tiny --out FOLDER`` makes it again (five to ten minutes on one
 core); ``--check`` also tests what the new base knows.
 """
 
