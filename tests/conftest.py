@@ -1,12 +1,16 @@
 """Settings that every test needs: one thread a process, no deadlines on a busy box."""
 
 import os
+import shutil
 import sys
 
 os.environ["OMP_NUM_THREADS"] = "1"  # read once, when torch is first imported
 
 import pytest
 from hypothesis import settings
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 settings.register_profile("handbook", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("handbook")
@@ -18,3 +22,16 @@ def one_thread():
     torch = sys.modules.get("torch")
     if torch is not None and torch.get_num_threads() != 1:
         torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Start Chromium once; Playwright runs only once in a process."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    path = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if path is None:
+        pytest.skip("no Chromium on this machine: pages are not opened")
+    with playwright.sync_playwright() as running:
+        chromium = running.chromium.launch(executable_path=path, args=FLAGS)
+        yield chromium
+        chromium.close()

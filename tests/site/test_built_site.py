@@ -8,7 +8,6 @@ from __future__ import annotations
 import functools
 import http.server
 import os
-import shutil
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,8 +18,6 @@ import pytest
 WIDTHS = (1400, 390)
 THEMES = ("light", "dark")
 NOT_PAGES = {"_static", "downloads", "index.html"}  # the last one only leads on
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 
 WITHOUT_TEXT = """() => [...document.images]
   .filter(image => !image.alt.trim() && image.getAttribute("role") !== "presentation")
@@ -96,19 +93,6 @@ def server(site):
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{running.server_port}/"
         running.shutdown()
-
-
-@pytest.fixture(scope="session")
-def browser():
-    """Start Chromium once."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    path = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if path is None:
-        pytest.skip("no Chromium on this machine: pages are not opened")
-    with playwright.sync_playwright() as running:
-        chromium = running.chromium.launch(executable_path=path, args=FLAGS)
-        yield chromium
-        chromium.close()
 
 
 def visit(browser, base: str, pages: list[str], width: int, theme: str) -> list[str]:

@@ -3,7 +3,6 @@
 import base64
 import json
 import re
-import shutil
 from xml.etree import ElementTree
 
 import pytest
@@ -235,18 +234,6 @@ html[data-theme=dark] .bd-content div.cell_output img{background-color:#ced6dd;
 color:#222832;padding:.5rem}
 html[data-theme=dark] img:not(.only-dark,.dark-light){filter:brightness(.8)}
 </style>"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    sync_api = pytest.importorskip("playwright.sync_api")
-    path = shutil.which("chromium") or shutil.which("google-chrome")
-    if path is None:
-        pytest.skip("no Chromium on this machine")
-    with sync_api.sync_playwright() as play:
-        opened = play.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield opened
-        opened.close()
 
 
 @pytest.mark.parametrize(
