@@ -6,11 +6,15 @@ import json
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import yaml
+
+from verify import skips
+from verify.skips import Skip
+from verify.source import CatalogError
 
 CATALOG = "notebooks/catalog.yml"
 NEEDS = ("cuda", "npu", "cluster")
@@ -25,11 +29,9 @@ ENTRY_KEYS = (
     "profiles",
     "limits",
     "expect",
+    "allow_stderr",
+    "unproven",
 )
-
-
-class CatalogError(ValueError):
-    """The catalog, or a notebook that it should list, is not as it must be."""
 
 
 @dataclass(frozen=True)
@@ -72,16 +74,33 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Profile:
-    """One way to run a notebook: injected parameters, and what the machine needs."""
+    """One way to run a notebook: injected parameters, and what the machine needs.
+
+    A profile that needs an accelerator has it alone. ``skip`` says when it may be left
+    out, and until when.
+    """
 
     name: str
     parameters: Mapping[str, Any]
     needs: tuple[str, ...]
+    skip: Skip | None = None
+
+
+@dataclass(frozen=True)
+class Allowed:
+    """A text that may appear on stderr (a regular expression), and why it may."""
+
+    match: re.Pattern
+    why: str
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One notebook of the catalog; paths are relative to ``root``, times in seconds."""
+    """One notebook of the catalog; paths are relative to ``root``, times in seconds.
+
+    ``unproven`` names published parameters whose value no run of this project proves,
+    each with the reason that the page gives for it.
+    """
 
     root: Path
     name: str
@@ -93,6 +112,8 @@ class Entry:
     profiles: Mapping[str, Profile]
     peak_rss_gib: float | None
     expect: Mapping[str, Expectation]
+    allow_stderr: tuple[Allowed, ...] = ()
+    unproven: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def relative_path(self) -> str:
@@ -153,7 +174,7 @@ def is_number(value: Any) -> bool:
     return math.isfinite(value)
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):
     """A YAML loader for which a key given twice is an error, not a silent override."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict:
@@ -187,6 +208,7 @@ def _entry(root: Path, name: Any, value: Any) -> Entry:
     peak = limits.get("peak_rss_gib")
     profiles = _mapping(entry["profiles"], f"{at}.profiles")
     expect = _mapping(entry["expect"], f"{at}.expect")
+    unproven = _mapping(entry.get("unproven", {}), f"{at}.unproven")
     return Entry(
         root=root,
         name=name,
@@ -198,6 +220,8 @@ def _entry(root: Path, name: Any, value: Any) -> Entry:
         profiles={key: _profile(at, key, profiles[key]) for key in profiles},
         peak_rss_gib=None if peak is None else _positive(peak, f"{at}.limits"),
         expect={key: _expectation(at, key, expect[key]) for key in expect},
+        allow_stderr=_allowed(entry.get("allow_stderr", []), f"{at}.allow_stderr"),
+        unproven={k: _text(unproven[k], f"{at}.unproven.{k}") for k in unproven},
     )
 
 
@@ -206,7 +230,7 @@ def _profile(at: str, name: Any, value: Any) -> Profile:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise _wrong(at, "use lower-case letters, digits, '-' and '_' in names")
     profile = _mapping(value, at)
-    _known_keys(profile, at, ("parameters", "needs"))
+    _known_keys(profile, at, ("parameters", "needs", "skip"))
     parameters = _mapping(profile.get("parameters", {}), f"{at}.parameters")
     try:
         json.dumps(parameters, allow_nan=False)
@@ -216,7 +240,31 @@ def _profile(at: str, name: Any, value: Any) -> Profile:
     for need in needs:
         if need not in NEEDS:
             raise _wrong(f"{at}.needs", f"unknown need {need!r}; known: {NEEDS}")
-    return Profile(name, parameters, needs)
+    return Profile(name, parameters, needs, _skip(profile.get("skip"), f"{at}.skip"))
+
+
+def _skip(value: Any, at: str) -> Skip | None:
+    try:
+        return None if value is None else skips.parse(value)
+    except skips.SkipError as error:
+        raise _wrong(at, str(error)) from error
+
+
+def _allowed(value: Any, at: str) -> tuple[Allowed, ...]:
+    if not isinstance(value, list):
+        raise _wrong(at, f"must be a list of match and why, not {value!r}")
+    allowed = []
+    for number, item in enumerate(value):
+        here = f"{at}.{number}"
+        _known_keys(_mapping(item, here), here, ("match", "why"), ("match", "why"))
+        try:
+            match = re.compile(_text(item["match"], f"{here}.match"))
+        except re.error as error:
+            raise _wrong(
+                f"{here}.match", f"is no regular expression: {error}"
+            ) from error
+        allowed.append(Allowed(match, _text(item["why"], f"{here}.why")))
+    return tuple(allowed)
 
 
 def _expectation(at: str, name: Any, value: Any) -> Expectation:

@@ -9,12 +9,23 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from verify import digest, executed, outcomes, receipts
+from verify import digest, executed, history, machine, outcomes, receipts
 from verify.catalog import Entry
 from verify.receipts import Receipt
+from verify.source import read_notebook, source_of
 
 SLOWEST = 5
 TAIL = 12
+CODE = 30
+GIB = 2**30
+STATUS = {
+    "cell-timeout": "timeout",
+    "notebook-timeout": "timeout",
+    "kernel-died": "crashed",
+    "worker-died": "crashed",
+    "out-of-memory": "crashed",
+}  # of a failure's kind; every other kind is "failed"
+OUT_OF_MEMORY = ("MemoryError", "OutOfMemoryError", "not enough memory")
 
 
 @dataclass(frozen=True)
@@ -27,12 +38,15 @@ class Ended:
         The receipt as far as it was known at the start.
     folder, work : Path
         Where the worker left its files, and where the kernel ran.
-    seconds, peak : float, int
-        Wall time, and the highest resident memory in bytes.
+    seconds, peak, vram : float, int, int or None
+        Wall time, and the highest resident memory and GPU memory in bytes.
     code : int
         The worker's exit code, negative for a signal.
-    overdue : bool
-        The whole notebook ran into its time limit.
+    stopped : str or None
+        The kind of failure for which its parent ended it: ``notebook-timeout`` or
+        ``out-of-memory``.
+    oom_kills : int
+        How often the system ended a process for memory meanwhile.
     """
 
     entry: Entry
@@ -42,7 +56,9 @@ class Ended:
     seconds: float
     peak: int
     code: int
-    overdue: bool
+    stopped: str | None = None
+    vram: int | None = None
+    oom_kills: int = 0
 
 
 def finish(run: Ended) -> Receipt:
@@ -52,20 +68,23 @@ def finish(run: Ended) -> Receipt:
         run.receipt,
         seconds=round(run.seconds, 1),
         slowest_cells=_slowest(run.folder),
-        peak_rss_gib=round(peak / 2**30, 3) if peak else None,
+        peak_rss_gib=round(peak / GIB, 3) if peak else None,
+        peak_vram_gib=None if run.vram is None else round(run.vram / GIB, 3),
     )
     left = run.folder / "executed.ipynb"
     result = _result(run)
     kind = result.pop("kind")
     now = digest.key(run.entry.path, run.entry, receipt.profile)
     if kind != "done":
-        receipt = failed(receipt, kind, _blame(run, kind, result), result)
+        reason = _blame(run, kind, result)
+        receipt = failed(receipt, kind, reason, {**result, **_code(run, result)})
     elif now.digest != receipt.key:
         what = ", ".join(digest.changed(receipt.key_parts, now.parts))
         receipt = failed(receipt, "changed", f"{what} changed during the run")
     else:
         receipt = judged(run.entry, receipt, left)
     _move(left, receipt, run.entry)
+    history.remember(run.entry.root, receipt)
     return receipt
 
 
@@ -80,25 +99,32 @@ def rejudge(entry: Entry, receipt: Receipt, copy: Path) -> Receipt:
 def judged(entry: Entry, receipt: Receipt, copy: Path) -> Receipt:
     """Decide whether a notebook that ran to its end did what the catalog expects."""
     receipt = replace(receipt, executed_digest=digest.file_digest(copy))
+    notebook = read_notebook(copy)
     try:
-        recorded = outcomes.collect(digest.read_notebook(copy))
+        recorded = outcomes.collect(notebook)
     except outcomes.OutcomeError as error:
         receipt = replace(receipt, executed_digest=None)
         return failed(receipt, "outcome", str(error))
     results = outcomes.judge(recorded, entry.expect)
-    receipt = replace(receipt, outcomes=results)
-    reason = receipts.shortfall(entry, receipt, results)
+    said = tuple(outcomes.stderr(notebook, entry.allow_stderr))
+    receipt = replace(receipt, outcomes=results, stderr=said)
+    reason = receipts.shortfall(entry, receipt)
     if reason:
-        kind = "outcome" if outcomes.problems(results) else "limit"
-        return failed(receipt, kind, reason)
+        return failed(receipt, _kind_of_shortfall(receipt), reason)
     return replace(receipt, status="passed", reason=None, failure=None)
 
 
+def _kind_of_shortfall(receipt: Receipt) -> str:
+    if outcomes.problems(receipt.outcomes):
+        return "outcome"
+    return "stderr" if outcomes.stderr_problems(receipt.stderr) else "limit"
+
+
 def failed(receipt: Receipt, kind: str, reason: str, details: Any = None) -> Receipt:
-    """Return the receipt of a run that failed, with its reason."""
+    """Return the receipt of a run that did not pass, with its reason."""
     return replace(
         receipt,
-        status="failed",
+        status=STATUS.get(kind, "failed"),
         reason=reason,
         failure={"kind": kind, **(details or {})},
     )
@@ -125,23 +151,25 @@ def _result(run: Ended) -> dict[str, Any]:
     """Read what the worker left; a worker that left nothing did not pass."""
     path = run.folder / "result.json"
     left = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    if run.overdue:
-        return {**current_cell(run.folder), **left, "kind": "notebook-timeout"}
+    if run.stopped:
+        return {**current_cell(run.folder), **left, "kind": run.stopped}
     if run.code == 0 and left:
         if left["kind"] == "kernel-died":
             left["tail"] = (left["tail"] + _log(run))[-TAIL:]
+            if run.oom_kills:
+                left = {**left, "kind": "out-of-memory"}
         return left
     return {**current_cell(run.folder), "kind": "worker-died", "tail": _log(run)}
 
 
 def _blame(run: Ended, kind: str, result: dict[str, Any]) -> str:
     """Put a failure into one sentence that names the cell."""
-    at = "before the first cell"
+    at, peak = "before the first cell", f"{run.peak / GIB:.2f} GiB"
     if "cell" in result:
         at = f"cell {result['cell']} (code cell {result['code_cell']})"
         at += f" `{result['source']}`"
     if kind == "error":
-        return f"{at}: {result.pop('error')}"
+        return f"{at}: {_hinted(result.pop('error'))}"
     if kind == "cell-timeout":
         limit = run.entry.cell_time_limit
         return f"{at}: the cell ran into its time limit of {limit:g} s"
@@ -150,9 +178,41 @@ def _blame(run: Ended, kind: str, result: dict[str, Any]) -> str:
         return f"{at}: the notebook ran into its time limit of {limit:g} s"
     if kind == "kernel-died":
         how = _ending(result.pop("code"))
-        peak = f"{run.peak / 2**30:.2f} GiB"
         return f"{at}: the kernel died, {how}; its peak memory was {peak}"
+    if kind == "out-of-memory":
+        result.pop("code", None)
+        if run.stopped is None:
+            return f"{at}: the system ended the kernel for want of memory, at {peak}"
+        limit = run.entry.peak_rss_gib
+        return f"{at}: memory went to {peak}, above {_limit_words(limit)}; it was ended"
     return f"{at}: the process that runs the kernel ended, {_ending(run.code)}"
+
+
+def _code(run: Ended, result: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the source of the cell to blame, as far as one wants to read it."""
+    cells = read_notebook(run.entry.path)["cells"]
+    place = result.get("cell", 0)
+    if not 0 < place <= len(cells):
+        return {}
+    return {"code": source_of(cells[place - 1]).splitlines()[:CODE]}
+
+
+def _limit_words(limit: float | None) -> str:
+    if limit is not None:
+        return f"the limit of {limit} GiB"
+    return f"the {machine.memory_limit() / GIB:.1f} GiB of this machine"
+
+
+def _hinted(error: str) -> str:
+    """Add to an error what a maintainer does about it."""
+    if error.startswith("ModuleNotFoundError: No module named"):
+        return (
+            f"{error}; is it in the notebooks group of pyproject.toml, and locked by "
+            "python3 noxfile.py -s lock?"
+        )
+    if any(word in error for word in OUT_OF_MEMORY):
+        return f"memory is exhausted: {error}"
+    return error
 
 
 def _ending(code: int | None) -> str:

@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from verify.digest import tags_of
+from verify.source import INJECTED, tags_of
 
-INJECTED = "injected-parameters"
 MARKER = "papermill-error-cell-tag"
 VERSION = ".".join(map(str, sys.version_info[:2]))
 KERNEL_FILE = re.compile(r"\S*/ipykernel_\d+/\d+\.py")

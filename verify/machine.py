@@ -1,4 +1,4 @@
-"""Describes the machine of a run, so that a receipt says on what it was proved."""
+"""Describes the machine of a run: what it offers, and on what a result was proved."""
 
 from __future__ import annotations
 
@@ -7,86 +7,156 @@ import platform
 import re
 import shutil
 import subprocess
-from importlib import metadata
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from verify.catalog import Entry, Profile
+if TYPE_CHECKING:
+    from verify.catalog import Profile
 
-SHOWN_FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "asimd")
+SHOWN_FLAGS = (
+    "avx2",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "amx_bf16",
+    "asimd",
+    "bf16",
+)
 PROBES = {
     "cuda": ["nvidia-smi", "-L"],
     "npu": ["npu-smi", "info", "-l"],
     "cluster": ["kubectl", "version"],
 }
 GPU_FIELDS = "name,driver_version,memory.total,compute_cap"
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def unmet(profile: Profile) -> str | None:
     """Say which need of a profile this machine does not meet, or None."""
     for need in profile.needs:
-        command = PROBES[need]
-        if shutil.which(command[0]) is None:
-            return f"needs {need}, and this machine has no {command[0]}"
-        found = subprocess.run(command, capture_output=True, text=True, timeout=60)
-        if found.returncode != 0 or not found.stdout.strip():
-            return f"needs {need}, and `{' '.join(command)}` finds none here"
+        if found := lacks(need):
+            return f"needs {need}, and {found}"
     return None
 
 
-def device(profile: Profile) -> dict[str, Any]:
-    """Describe the processor, and the GPUs where the profile needs them."""
+def lacks(need: str) -> str | None:
+    """Say how it shows that this machine has no ``cuda``, ``npu`` or ``cluster``."""
+    command = PROBES[need]
+    if shutil.which(command[0]) is None:
+        return f"this machine has no {command[0]}"
+    found = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    if found.returncode != 0 or not found.stdout.strip():
+        return f"`{' '.join(command)}` finds none here"
+    return None
+
+
+def device(profile: Profile, gpu: str | None = None) -> dict[str, Any]:
+    """Describe the processor, and the GPUs where the profile needs them.
+
+    Parameters
+    ----------
+    profile : Profile
+        What the run needs.
+    gpu : str, optional
+        The index of the one GPU that the run was given.
+    """
     found: dict[str, Any] = {
         "kind": profile.needs[0] if profile.needs else "cpu",
         "name": _processor(),
-        "cores": len(os.sched_getaffinity(0)) if _linux() else os.cpu_count(),
-        "memory_gib": _memory_gib(),
-        "flags": _flags(),
+        "cores": cores(),
+        "memory_gib": round(memory_limit() / 2**30, 1),
+        "flags": [flag for flag in SHOWN_FLAGS if flag in all_flags()],
+        "system": f"{platform.system()} {platform.machine()}",
     }
     if "cuda" in profile.needs:
-        found["gpus"] = _gpus()
+        found["gpus"] = _gpus(gpu)
     return found
+
+
+def cores() -> int:
+    """Count the cores that this process may use, a container's quota included."""
+    usable = len(os.sched_getaffinity(0)) if _linux() else os.cpu_count() or 1
+    quota, _, period = _read(CGROUP / "cpu.max").strip().partition(" ")
+    if quota.isdigit() and period.isdigit():
+        usable = min(usable, max(1, round(int(quota) / int(period))))
+    return usable
+
+
+def memory_limit() -> int:
+    """Return the bytes of memory this machine or container has."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return min([total, *_cgroup_limits()])
+
+
+def memory_free() -> int:
+    """Return the bytes of memory that can be had now without taking any away."""
+    free = [memory_limit()]
+    available = re.search(r"MemAvailable:\s*(\d+) kB", _read("/proc/meminfo"))
+    if available:
+        free.append(int(available[1]) * 1024)
+    used = _read(CGROUP / "memory.current").strip()
+    cached = re.search(r"^inactive_file (\d+)", _read(CGROUP / "memory.stat"), re.M)
+    if used.isdigit() and (limits := _cgroup_limits()):
+        reclaimable = int(cached[1]) if cached else 0
+        free.append(min(limits) - int(used) + reclaimable)
+    return max(0, min(free))
+
+
+def out_of_memory_kills() -> int:
+    """Return how often the system has ended a process of this container for memory."""
+    found = re.search(r"^oom_kill (\d+)", _read(CGROUP / "memory.events"), re.M)
+    if found is None:
+        found = re.search(r"^oom_kill (\d+)", _read("/proc/vmstat"), re.M)
+    return int(found[1]) if found else 0
+
+
+def gpu_indices() -> list[str]:
+    """List the GPUs that this process may use, as CUDA_VISIBLE_DEVICES names them."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if visible is not None:
+        return [name.strip() for name in visible.split(",") if name.strip()]
+    if lacks("cuda"):
+        return []
+    listed = subprocess.run(PROBES["cuda"], capture_output=True, text=True, check=True)
+    return re.findall(r"^GPU (\d+):", listed.stdout, re.MULTILINE)
 
 
 def peak_memory(pid: int) -> int:
     """Return the most bytes a live process ever had in memory; 0 where none tells."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    except OSError:
-        return 0
-    found = re.search(r"VmHWM:\s*(\d+) kB", status)
+    found = re.search(r"VmHWM:\s*(\d+) kB", _read(f"/proc/{pid}/status"))
     return int(found[1]) * 1024 if found else 0
 
 
 def memory(pid: int) -> int:
     """Return a process's resident bytes, shared pages divided by their users (PSS)."""
-    try:
-        rollup = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="utf-8")
-    except OSError:
-        return 0
+    rollup = _read(f"/proc/{pid}/smaps_rollup")
     found = re.search(r"^Pss:\s*(\d+) kB", rollup, re.MULTILINE)
     return int(found[1]) * 1024 if found else 0
 
 
-def packages(entry: Entry) -> tuple[dict[str, str], list[str]]:
-    """Return the versions of an entry's packages, and those that are not installed."""
-    versions, missing = {}, []
-    for name in entry.packages:
+def missing(packages: tuple[str, ...]) -> list[str]:
+    """Return which distributions are not installed."""
+    from importlib import metadata  # 20 ms that most commands need not spend
+
+    absent = []
+    for name in packages:
         try:
-            versions[name] = metadata.version(name)
+            metadata.version(name)
         except metadata.PackageNotFoundError:
-            missing.append(name)
-    return versions, missing
+            absent.append(name)
+    return absent
 
 
 def commit(root: Path) -> tuple[str | None, bool]:
     """Return the short commit of a checkout, and whether files differ from it."""
-    head = _git(root, "rev-parse", "--short", "HEAD")
-    changes = _git(root, "status", "--porcelain")
+    head = git(root, "rev-parse", "--short", "HEAD")
+    changes = git(root, "status", "--porcelain")
     return (head or None), changes is None or bool(changes)
 
 
-def _git(root: Path, *arguments: str) -> str | None:
+def git(root: Path, *arguments: str) -> str | None:
+    """Return what git says, or None where there is no git, checkout or answer."""
     if shutil.which("git") is None:
         return None
     command = ["git", "-C", str(root), *arguments]
@@ -94,23 +164,28 @@ def _git(root: Path, *arguments: str) -> str | None:
     return found.stdout.strip() if found.returncode == 0 else None
 
 
+@cache
+def all_flags() -> frozenset[str]:
+    """Return every feature that the processor names."""
+    found = re.search(r"(?:flags|Features)\s*:\s*(.+)", _read("/proc/cpuinfo"))
+    return frozenset(found[1].split() if found else ())
+
+
 def _processor() -> str:
     found = re.search(r"model name\s*:\s*(.+)", _read("/proc/cpuinfo"))
     return found[1].strip() if found else platform.processor() or platform.machine()
 
 
-def _flags() -> list[str]:
-    found = re.search(r"(?:flags|Features)\s*:\s*(.+)", _read("/proc/cpuinfo"))
-    present = found[1].split() if found else []
-    return [flag for flag in SHOWN_FLAGS if flag in present]
+def _cgroup_limits() -> list[int]:
+    files = (CGROUP / "memory.max", CGROUP / "memory" / "memory.limit_in_bytes")
+    texts = [_read(file).strip() for file in files]
+    return [int(text) for text in texts if text.isdigit()]
 
 
-def _memory_gib() -> float:
-    return round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-
-
-def _gpus() -> list[dict[str, str]]:
-    command = ["nvidia-smi", f"--query-gpu={GPU_FIELDS}", "--format=csv,noheader"]
+def _gpus(index: str | None) -> list[dict[str, str]]:
+    chosen = ["-i", index] if index is not None else []
+    command = ["nvidia-smi", *chosen, f"--query-gpu={GPU_FIELDS}"]
+    command.append("--format=csv,noheader")
     found = subprocess.run(command, capture_output=True, text=True, check=True)
     keys = ("name", "driver", "memory", "compute_capability")
     rows = [line.split(", ") for line in found.stdout.strip().splitlines()]
@@ -121,5 +196,9 @@ def _linux() -> bool:
     return hasattr(os, "sched_getaffinity")
 
 
-def _read(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8") if Path(path).exists() else ""
+def _read(path: str | Path) -> str:
+    """Read a file of the system; what cannot be read says nothing."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except OSError:
+        return ""

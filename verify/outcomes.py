@@ -1,14 +1,17 @@
-"""Takes recorded outcomes out of an executed notebook and judges them."""
+"""Takes outcomes and warnings out of an executed notebook and judges them."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from verify.catalog import Expectation, is_number
+from verify.catalog import Allowed, Expectation, is_number
+from verify.source import INJECTED, tags_of
 
 MIME = "application/vnd.handbook.outcome+json"
+COLOR = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 LOST = ("nan", "inf", "-inf")  # what a kernel makes of numbers that JSON cannot hold
 
 
@@ -66,7 +69,7 @@ def collect(notebook: Mapping) -> dict[str, Any]:
         cell, counted over all cells of the file from 1.
     """
     found: dict[str, Any] = {}
-    for number, cell in enumerate(notebook["cells"], start=1):
+    for number, cell in _numbered(notebook):
         for output in cell.get("outputs", []):
             bundle = output.get("data", {}).get(MIME)
             if bundle is None:
@@ -116,3 +119,58 @@ def _unpack(bundle: Any, number: int) -> tuple[str, Any]:
             "bool, a text or a list of finite numbers"
         )
     return name, value
+
+
+def stderr(notebook: Mapping, allow: Sequence[Allowed]) -> list[dict[str, Any]]:
+    """List what cells wrote to stderr, each message with the reason that allows it.
+
+    A message is a line and the indented lines below it; a progress bar's states are
+    lines too. ``cell`` counts all cells of the file from 1.
+    """
+    found: list[dict[str, Any]] = []
+    for number, cell in _numbered(notebook):
+        for output in cell.get("outputs", []):
+            if output.get("name") != "stderr":
+                continue
+            text = output.get("text", "")
+            text = text if isinstance(text, str) else "".join(text)
+            for said in _messages(COLOR.sub("", text)):
+                why = allowed(said, allow)
+                found.append({"cell": number, "text": said, "allowed": why})
+    return found
+
+
+def allowed(text: str, allow: Sequence[Allowed]) -> str | None:
+    """Return why a message may appear on stderr, or None when nobody allowed it."""
+    return next((a.why for a in allow if a.match.search(text)), None)
+
+
+def stderr_problems(said: Sequence[Mapping[str, Any]]) -> list[str]:
+    """List the messages on stderr that nobody allowed, a sentence each."""
+    return [
+        f"cell {one['cell']} wrote to stderr what nobody allowed: "
+        f"{one['text'].splitlines()[0][:200]!r}; mend its cause, or allow it with a "
+        "reason under allow_stderr in the catalog"
+        for one in said
+        if one["allowed"] is None
+    ]
+
+
+def _numbered(notebook: Mapping) -> Iterator[tuple[int, Mapping]]:
+    """Count cells as the source does: an injected one has its predecessor's number."""
+    number = 0
+    for cell in notebook["cells"]:
+        number += INJECTED not in tags_of(cell)
+        yield number, cell
+
+
+def _messages(text: str) -> Iterator[str]:
+    message: list[str] = []
+    for line in re.split(r"[\r\n]+", text):
+        if message and not line.startswith((" ", "\t")):
+            yield "\n".join(message)
+            message = []
+        if line.strip():
+            message.append(line.rstrip())
+    if message:
+        yield "\n".join(message)

@@ -33,8 +33,8 @@ from jupyter_core.paths import jupyter_runtime_dir
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
 from verify import machine
-from verify.digest import tags_of
-from verify.executed import INJECTED, clean, scrub
+from verify.executed import clean, scrub
+from verify.source import INJECTED, tags_of
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 TAIL = 12

@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+LOCKED = ("nbformat", "packaging")
 REPOSITORY = Path(__file__).resolve().parents[2]
 PROOF = '''
 """Stands in for snippets.proof: records an outcome the way notebooks do."""
@@ -90,7 +92,7 @@ class Handbook:
     def verify(self, *arguments: str) -> Done:
         """Run the command to its end."""
         process = self.start(*arguments)
-        text, _ = process.communicate(timeout=60)
+        text, _ = process.communicate(timeout=300)
         return Done(process.returncode, text)
 
     def receipt(self, name: str, profile: str = "cpu") -> dict[str, Any]:
@@ -123,7 +125,8 @@ def _new_handbook(root: Path) -> Handbook:
     made = Handbook(root)
     made.write("snippets/__init__.py", '"""Snippets."""\n')
     made.write("snippets/proof.py", PROOF)
-    made.write(".ci/locks/notebooks.txt", "nbformat==5\n")
+    pins = [f"{name}=={metadata.version(name)}\n" for name in LOCKED]
+    made.write(".ci/locks/notebooks.txt", "".join(pins))
     (made.root / "notebooks").mkdir()
     return made
 

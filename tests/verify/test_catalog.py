@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verify import catalog
+from verify import catalog, skips
 from verify.catalog import CatalogError, Expectation
 
 if TYPE_CHECKING:
@@ -175,6 +176,36 @@ def test_the_words_of_an_expectation_read_as_a_sentence():
     assert Expectation({"min": 1, "max": 2}).words() == "between 1 and 2"
     assert Expectation({"max": 2}).words() == "at most 2"
     assert Expectation({"equals": True}).words() == "exactly true"
+
+
+@pytest.mark.parametrize(
+    ("allowed", "message"),
+    [
+        ("noise", "must be a list of match and why"),
+        ([{"match": "x"}], "allow_stderr.0: key 'why' is missing"),
+        ([{"match": "(", "why": "?"}], "is no regular expression"),
+        ([{"match": "x", "why": " "}], "must be a text"),
+    ],
+)
+def test_a_slip_in_what_stderr_may_say_is_named(
+    handbook: Handbook, allowed: object, message: str
+):
+    handbook.notebook("one", "x = 1")
+    handbook.catalog(one={"allow_stderr": allowed})
+    with pytest.raises(CatalogError, match=re.escape(message)):
+        catalog.load(handbook.root)
+
+
+def test_the_entry_that_contributors_copy_is_valid(handbook: Handbook):
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    [block] = re.findall(r"```yaml\n(  my-notebook:.+?)```", text, re.DOTALL)
+    handbook.notebook("my-notebook", ("parameters", "steps = 300"))
+    handbook.write("notebooks/catalog.yml", f"notebooks:\n{block}")
+    handbook.write("snippets/fixtures/tiny-base/x", "")
+    entry = catalog.load(handbook.root).entry("my-notebook")
+    assert entry.profiles["npu"].skip.owner == "the training group"
+    for probe in skips.PROBES:
+        assert f"`{probe}`" in text
 
 
 @pytest.mark.skipif(

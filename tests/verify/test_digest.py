@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verify import catalog, digest, executed
+from verify import catalog, digest, executed, imports
 
 if TYPE_CHECKING:
     from tests.verify.conftest import Handbook
@@ -74,19 +74,40 @@ def tree(tmp_path: Path) -> Path:
     ],
 )
 def test_a_cell_depends_on_what_it_can_reach(tree: Path, source: str, expected: set):
-    assert set(digest.snippet_modules(tree, [source])) == expected
+    assert set(imports.reach(tree, [source]).modules) == expected
 
 
 def test_a_circle_of_imports_ends(tree: Path):
     (tree / "snippets" / "c.py").write_text("import snippets.a\n", "utf-8")
-    assert set(digest.snippet_modules(tree, ["import snippets.c"])) == CHAIN
+    assert set(imports.reach(tree, ["import snippets.c"]).modules) == CHAIN
 
 
 def test_a_module_that_appears_later_changes_the_key(tree: Path):
     source = ["from snippets.new import x"]
-    before = digest.snippet_modules(tree, source)
+    before = imports.reach(tree, source).modules
     (tree / "snippets" / "new.py").write_text("x = 1\n", "utf-8")
-    assert digest.snippet_modules(tree, source) != before
+    assert imports.reach(tree, source).modules != before
+
+
+def test_packages_are_found_wherever_the_code_reaches(tree: Path):
+    (tree / "snippets" / "c.py").write_text("def late():\n    import yaml\n", "utf-8")
+    cells = [
+        "import os, torch.nn\nfrom PIL import Image",
+        "from snippets.c import late",
+    ]
+    cells += ["import_module('unsloth.models')", "%pip list"]
+    assert imports.reach(tree, cells).packages == {"torch", "PIL", "yaml", "unsloth"}
+
+
+def test_a_chain_tells_how_a_module_is_reached(tree: Path):
+    reach = imports.reach(tree, ["import snippets.a"])
+    assert reach.chain("snippets/c.py") == [
+        "the notebook",
+        "snippets/a.py",
+        "snippets/b.py",
+        "snippets/pack/deep.py",
+        "snippets/c.py",
+    ]
 
 
 @pytest.fixture
@@ -126,7 +147,7 @@ def test_a_tag_that_changes_the_run_changes_the_key(entry: catalog.Entry):
     ]
 
 
-def test_a_fixture_its_name_and_the_lock_change_the_key(
+def test_a_fixture_and_its_name_change_the_key(
     handbook: Handbook, entry: catalog.Entry
 ):
     before = _key(entry)
@@ -136,8 +157,24 @@ def test_a_fixture_its_name_and_the_lock_change_the_key(
     handbook.write("snippets/fixtures/tiny/weights.bin", "1")
     handbook.write("snippets/fixtures/tiny/__pycache__/x.pyc", "noise")
     assert _key(entry) == before
-    handbook.write(".ci/locks/notebooks.txt", "other\n")
-    assert digest.changed(before.parts, _key(entry).parts) == [digest.LOCK]
+
+
+def test_only_locked_versions_under_the_notebook_change_the_key(
+    handbook: Handbook, entry: catalog.Entry
+):
+    locks = "torch==2.0\nnumpy==1.0\nsympy==1.0\nflask==3.0\n"
+    requires = "# who asks for what\ntorch: sympy\n"
+    handbook.notebook("one", "import torch")
+    handbook.write(".ci/locks/notebooks.txt", locks)
+    handbook.write(".ci/locks/requires.yml", requires)
+    before = _key(entry)
+    assert before.parts["versions"] == {"sympy": "1.0", "torch": "2.0"}
+    handbook.write(".ci/locks/notebooks.txt", locks.replace("flask==3.0", "flask==4"))
+    assert _key(entry) == before
+    handbook.write(".ci/locks/notebooks.txt", locks.replace("sympy==1.0", "sympy==2"))
+    assert digest.changed(before.parts, _key(entry).parts) == [
+        "the locked version of sympy (1.0 to 2)"
+    ]
 
 
 def test_profiles_never_share_a_key(entry: catalog.Entry):

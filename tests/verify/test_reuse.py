@@ -6,16 +6,20 @@ import json
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
+from verify import receipts
+
 if TYPE_CHECKING:
     from tests.verify.conftest import Handbook
 
 
-READ = "from snippets.data import value\nfrom snippets.proof import record"
+READ = "import packaging\nfrom snippets.data import value\n"
+READ += "from snippets.proof import record"
 RECORD = "record('answer', value())"
 
 
@@ -56,18 +60,24 @@ def test_a_changed_snippet_runs_again_and_its_new_value_shows(book: Handbook):
     book.write("snippets/data.py", "def value():\n    return 2\n")
     status = book.verify("status").text
     assert "stale" in status
-    assert "snippets/data.py changed since; run python3 noxfile.py -s book" in status
+    assert "snippets/data.py changed; run python3 noxfile.py -s book" in status
     assert "started" in book.verify("run").text
     assert book.receipt("one")["outcomes"][0]["value"] == 2
 
 
 def test_a_changed_code_cell_or_lock_makes_a_result_stale(book: Handbook):
     book.notebook("one", "# Title", READ, RECORD, "print('ran twice')")
-    assert "the notebook's code cells changed since" in book.verify("status").text
+    assert "the notebook's code cells changed" in book.verify("status").text
     book.notebook("one", "# Title", READ, RECORD, "print('ran')")
     assert "passed" in book.verify("status").text
-    book.write(".ci/locks/notebooks.txt", "nbformat==6\n")
-    assert ".ci/locks/notebooks.txt changed since" in book.verify("status").text
+    lock = book.root / ".ci" / "locks" / "notebooks.txt"
+    book.write(".ci/locks/notebooks.txt", lock.read_text("utf-8") + "new-one==1.0\n")
+    assert "passed" in book.verify("status").text
+    book.write(".ci/locks/notebooks.txt", "packaging==6\n")
+    assert "the locked version of packaging (" in book.verify("status").text
+    done = book.verify("run")
+    assert done.code == 1
+    assert "this environment is not the locked one: packaging" in done.text
 
 
 def test_edited_prose_runs_nothing_and_is_in_the_executed_copy(book: Handbook):
@@ -104,7 +114,7 @@ def test_an_outcome_edited_in_the_receipt_is_not_reused(book: Handbook):
     receipt = json.loads(path.read_text("utf-8"))
     receipt["outcomes"][0]["value"] = 4
     path.write_text(json.dumps(receipt), "utf-8")
-    assert "outcomes were changed after its run" in book.verify("status").text
+    assert "receipt one.cpu.json was edited after its run" in book.verify("status").text
     assert "started" in book.verify("run").text
 
 
@@ -140,6 +150,15 @@ def test_a_run_that_failed_on_its_outcome_is_tried_again(book: Handbook):
     assert "started" in done.text
 
 
+def test_another_python_makes_a_result_stale(book: Handbook):
+    path = receipts.receipt_path(book.root, "one", "cpu")
+    receipt = receipts.read(path)
+    receipts.write(path, replace(receipt, python="3.9.1"))
+    assert "stale" in book.verify("status").text
+    assert "Python (then 3.9.1) changed" in book.verify("status").text
+    assert "started" in book.verify("run").text
+
+
 def test_a_failed_run_takes_the_passed_result_with_it(book: Handbook):
     book.notebook("one", "# Title", READ, "1 / 0")
     assert book.verify("run").code == 1
@@ -165,7 +184,10 @@ def test_a_receipt_in_the_repository_counts_until_the_code_moves_on(book: Handbo
     built.rename(kept)
     assert "passed" in book.verify("status").text
     book.write("snippets/data.py", "def value():\n    return 3\n")
-    assert "run at commit None is stale: snippets/data.py" in book.verify("status").text
+    assert (
+        "the kept run is stale since an unknown commit: snippets/data.py"
+        in book.verify("status").text
+    )
 
 
 def test_a_profile_keeps_its_own_copy_and_shows_what_it_injected(handbook: Handbook):
@@ -197,7 +219,8 @@ def test_no_published_file_holds_a_path_of_this_machine(handbook: Handbook):
         ("raises-exception", "import json\njson.loads('{')"),
         "os.path.expanduser('~/models'), sys.prefix + 's'",
     )
-    handbook.catalog(paths={})
+    allowed = [{"match": "from here", "why": "a warning shows a path"}]
+    handbook.catalog(paths={"allow_stderr": allowed})
     assert handbook.verify("run").code == 0
     text = handbook.executed("paths").read_text("utf-8")
     text += (handbook.root / "_build/receipts/paths.cpu.json").read_text("utf-8")

@@ -1,0 +1,238 @@
+"""Runs one notebook in a worker process: starts it, watches it, ends it for certain."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from verify import ending, machine, receipts, vram
+from verify.catalog import Entry
+from verify.receipts import Receipt
+from verify.source import read_notebook
+
+HERE = Path(__file__).resolve().parents[1]
+SAMPLE_EVERY = (0.2, 1.0)  # seconds: short runs often, long ones at most a second
+GRACE = 5.0
+GIB = 2**30
+THREADS = (
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "RAYON_NUM_THREADS",
+)
+
+
+@dataclass
+class Flight:
+    """One notebook in flight: its worker, and what was seen of it so far.
+
+    ``expected`` is how long the last run took, in seconds; infinite when unknown.
+    """
+
+    entry: Entry
+    receipt: Receipt
+    work: Path
+    folder: Path
+    process: subprocess.Popen
+    began: float
+    expected: float
+    cells: int
+    gpu: vram.Watch | None = None
+    tree: dict[int, psutil.Process] = field(default_factory=dict)
+    peak: int = 0
+    sampled: float = 0.0
+    stopped: str | None = None
+    stopped_at: float = 0.0
+    oom_kills: int = field(default_factory=machine.out_of_memory_kills)
+
+    @property
+    def seconds(self) -> float:
+        """Wall time since the worker was started."""
+        return time.monotonic() - self.began
+
+    @property
+    def ended(self) -> bool:
+        """Whether the worker has left."""
+        return self.process.poll() is not None
+
+    def at(self) -> int:
+        """Return the number of the cell that runs, 0 before the first."""
+        return ending.current_cell(self.folder).get("cell", 0)
+
+
+def start(
+    entry: Entry,
+    receipt: Receipt,
+    *,
+    sockets: Path,
+    expected: float,
+    gpu: str | None,
+    threads: int,
+) -> Flight:
+    """Start a worker in a fresh folder.
+
+    Parameters
+    ----------
+    entry, receipt : Entry, Receipt
+        What runs, and its receipt as far as it is known.
+    sockets : Path
+        A folder with a short path, for the kernel's sockets.
+    expected : float
+        How long it took last time, in seconds.
+    gpu : str, optional
+        The one GPU it may see.
+    threads : int
+        How many threads its libraries may start.
+    """
+    root, name, profile = entry.root, entry.name, receipt.profile
+    work = root / "_build" / "work" / name
+    folder = root / "_build" / "jobs" / f"{name}.{profile}"
+    for fresh in (work, folder):
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+    job = {
+        "notebook": str(entry.path),
+        "root": str(root),
+        "work": str(work),
+        "parameters": dict(entry.profiles[profile].parameters),
+        "cell_time_limit": entry.cell_time_limit,
+    }
+    receipts.write_text(folder / "job.json", json.dumps(job))
+    environment = _environment(folder, sockets, gpu, threads)
+    if not entry.profiles[profile].needs:
+        environment["HF_HUB_OFFLINE"] = "1"
+    return Flight(
+        entry=entry,
+        receipt=receipt,
+        work=work,
+        folder=folder,
+        process=_spawn(folder, environment),
+        began=time.monotonic(),
+        expected=expected,
+        cells=len(read_notebook(entry.path)["cells"]),
+        gpu=None if gpu is None else vram.watch(gpu, folder / "vram.txt"),
+    )
+
+
+def watch(one: Flight) -> None:
+    """Sample memory, and end a run that goes over the notebook's limits."""
+    often, seldom = SAMPLE_EVERY
+    every = min(seldom, max(often, one.seconds / 100))
+    if one.seconds - one.sampled >= every or not one.tree:
+        one.sampled = one.seconds
+        _sample(one)
+    if one.stopped is None:
+        limit = one.entry.peak_rss_gib
+        most = limit * GIB if limit else machine.memory_limit()
+        if one.seconds > one.entry.time_limit:
+            _stop(one, "notebook-timeout")
+        elif one.peak > most:
+            _stop(one, "out-of-memory")
+    elif one.seconds > one.stopped_at + GRACE:
+        one.process.kill()
+
+
+def land(one: Flight) -> Receipt:
+    """End what is left of a run and have it judged."""
+    seconds = one.seconds
+    end(one)
+    return ending.finish(
+        ending.Ended(
+            entry=one.entry,
+            receipt=one.receipt,
+            folder=one.folder,
+            work=one.work,
+            seconds=seconds,
+            peak=one.peak,
+            code=one.process.returncode,
+            stopped=one.stopped,
+            vram=one.gpu.peak() if one.gpu else None,
+            oom_kills=machine.out_of_memory_kills() - one.oom_kills,
+        )
+    )
+
+
+def end(one: Flight) -> None:
+    """End the worker, its kernel and whatever the notebook started and left behind."""
+    if not one.ended:
+        _sample(one)
+    for process in one.tree.values():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
+    one.process.kill()
+    one.process.wait()
+    one.process.stdin.close()
+    if one.gpu:
+        one.gpu.end()
+
+
+def _environment(
+    folder: Path, sockets: Path, gpu: str | None, threads: int
+) -> dict[str, str]:
+    own = str(Path(sys.executable).parent)
+    environment = {
+        **os.environ,
+        **dict.fromkeys(THREADS, str(threads)),
+        "PYTHONPATH": str(HERE),
+        "PATH": os.pathsep.join([own, os.environ.get("PATH", "")]),
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTER_RUNTIME_DIR": str(sockets),
+        "TOKENIZERS_PARALLELISM": "false",
+    }
+    environment.pop("MPLBACKEND", None)
+    if gpu is not None:
+        environment["CUDA_VISIBLE_DEVICES"] = gpu
+    return environment
+
+
+def _spawn(folder: Path, environment: dict[str, str]) -> subprocess.Popen:
+    """Start a worker in a session of its own, so that Ctrl-C reaches only this process.
+
+    The worker reads its stdin to the end: should this process die, it leaves too.
+    """
+    with (folder / "log.txt").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "verify.worker", str(folder / "job.json")],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _stop(one: Flight, kind: str) -> None:
+    """Ask the worker to save what it has; its kernel ends at once for memory's sake."""
+    one.stopped, one.stopped_at = kind, one.seconds
+    one.process.terminate()
+
+
+def _sample(one: Flight) -> None:
+    """Add up the resident memory of the kernel and everything below it.
+
+    A page that processes share counts once: a kernel that starts a program is two
+    processes with the same pages for a moment. A single process's own high mark, which
+    no sampling can miss, counts too.
+    """
+    pids, total = [], 0
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for process in psutil.Process(one.process.pid).children(recursive=True):
+            one.tree.setdefault(process.pid, process)
+            with contextlib.suppress(psutil.NoSuchProcess):
+                total += process.memory_info().rss
+                one.peak = max(one.peak, machine.peak_memory(process.pid))
+                pids.append(process.pid)
+    if total > one.peak:  # only then is the slower look worth it
+        one.peak = max(one.peak, sum(map(machine.memory, pids)))
