@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
@@ -131,15 +130,12 @@ class Show:
 
     say: Say = tell
     beat: float = 30.0
-    live: bool | None = None
+    live: bool = False
 
 
 def choose(show: Show) -> Display:
     """Return a live table for a person at a terminal, else plain lines."""
-    live = show.live
-    if live is None:
-        live = show.say is tell and sys.stdout.isatty()
-    return Table() if live else Lines(show.say, show.beat)
+    return Table() if show.live else Lines(show.say, show.beat)
 
 
 def line(receipt: Receipt, prefix: str = "") -> str:

@@ -25,7 +25,7 @@ def run(
     jobs: int | None = None,
     say: Say = display.tell,
     beat: float = 30.0,
-    live: bool | None = None,
+    live: bool = False,
 ) -> dict[str, Receipt]:
     """Execute notebooks, or reuse results that still hold, and return their receipts.
 
@@ -46,8 +46,8 @@ def run(
         Receives each line of progress.
     beat : float
         Seconds between two signs of life of a running notebook.
-    live : bool, optional
-        Show a live table instead of lines; when not given, a terminal gets one.
+    live : bool
+        Show a live table instead of lines, in a terminal.
 
     Raises
     ------

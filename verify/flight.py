@@ -16,10 +16,10 @@ import psutil
 
 from verify import ending, machine, receipts, vram
 from verify.catalog import Entry
+from verify.crew import Worker
 from verify.receipts import Receipt
 from verify.source import read_notebook
 
-HERE = Path(__file__).resolve().parents[1]
 SAMPLE_EVERY = (0.2, 1.0)  # seconds: short runs often, long ones at most a second
 GRACE = 5.0
 GIB = 2**30
@@ -74,18 +74,21 @@ class Flight:
 def start(
     entry: Entry,
     receipt: Receipt,
+    worker: Worker,
     *,
     sockets: Path,
     expected: float,
     gpu: str | None,
     threads: int,
 ) -> Flight:
-    """Start a worker in a fresh folder.
+    """Give a worker its notebook and a fresh folder.
 
     Parameters
     ----------
     entry, receipt : Entry, Receipt
         What runs, and its receipt as far as it is known.
+    worker : Worker
+        The process that runs it.
     sockets : Path
         A folder with a short path, for the kernel's sockets.
     expected : float
@@ -101,23 +104,25 @@ def start(
     for fresh in (work, folder):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
+    environment = _environment(folder, sockets, gpu, threads)
+    if not entry.profiles[profile].needs:
+        environment["HF_HUB_OFFLINE"] = "1"
     job = {
         "notebook": str(entry.path),
         "root": str(root),
         "work": str(work),
         "parameters": dict(entry.profiles[profile].parameters),
         "cell_time_limit": entry.cell_time_limit,
+        "environment": environment,
     }
     receipts.write_text(folder / "job.json", json.dumps(job))
-    environment = _environment(folder, sockets, gpu, threads)
-    if not entry.profiles[profile].needs:
-        environment["HF_HUB_OFFLINE"] = "1"
+    worker.give(folder / "job.json")
     return Flight(
         entry=entry,
         receipt=receipt,
         work=work,
         folder=folder,
-        process=_spawn(folder, environment),
+        process=worker.process,
         began=time.monotonic(),
         expected=expected,
         cells=len(read_notebook(entry.path)["cells"]),
@@ -180,37 +185,18 @@ def end(one: Flight) -> None:
 def _environment(
     folder: Path, sockets: Path, gpu: str | None, threads: int
 ) -> dict[str, str]:
+    """Return what the kernel's environment has beside that of this process."""
     own = str(Path(sys.executable).parent)
     environment = {
-        **os.environ,
         **dict.fromkeys(THREADS, str(threads)),
-        "PYTHONPATH": str(HERE),
         "PATH": os.pathsep.join([own, os.environ.get("PATH", "")]),
         "IPYTHONDIR": str(folder / "ipython"),
         "JUPYTER_RUNTIME_DIR": str(sockets),
         "TOKENIZERS_PARALLELISM": "false",
     }
-    environment.pop("MPLBACKEND", None)
     if gpu is not None:
         environment["CUDA_VISIBLE_DEVICES"] = gpu
     return environment
-
-
-def _spawn(folder: Path, environment: dict[str, str]) -> subprocess.Popen:
-    """Start a worker in a session of its own, so that Ctrl-C reaches only this process.
-
-    The worker reads its stdin to the end: should this process die, it leaves too.
-    """
-    with (folder / "log.txt").open("wb") as log:
-        return subprocess.Popen(
-            [sys.executable, "-m", "verify.worker", str(folder / "job.json")],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.PIPE,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
 
 
 def _stop(one: Flight, kind: str) -> None:

@@ -233,7 +233,8 @@ def _of_file(
     if status != "stale":
         return Verdict(status, reason, receipt, now)
     commit, words = since(entry, receipt, now)
-    where = "the executed copy" if here else "the kept run"
+    kind = "executed copy" if here else "kept run"
+    where = f"the {kind if receipt.status == 'passed' else receipt.status + ' run'}"
     reason = f"{where} is stale {words}: {reason} changed; {remedy(profile)}"
     return Verdict(status, reason, receipt, now, commit)
 

@@ -1,7 +1,8 @@
 """Executes one notebook in a process of its own, so that the parent can always end it.
 
-``python -m verify.worker JOB.json`` reads what to run, writes one line per cell to the
-job's events file while it runs, and leaves the notebook and a result behind.
+``python -m verify.worker`` loads what it needs, waits for the path of a job on its
+stdin, writes one line per cell to the job's events file while it runs, and leaves the
+notebook and a result behind. It serves one notebook.
 """
 
 # ruff: noqa: E402  (one line must come before the imports)
@@ -23,6 +24,8 @@ from typing import Any
 # nbformat's validator imports this where it is installed: 1.3 s to build a grammar for
 # a kind of field that notebooks do not have.
 sys.modules.setdefault("rfc3987_syntax", None)
+# papermill loads this, and numpy with it, for notebooks on Hadoop file systems.
+sys.modules.setdefault("pyarrow", None)
 
 import nbformat
 import papermill
@@ -81,6 +84,7 @@ class Job:
         self.work = Path(given["work"])
         self.parameters: dict[str, Any] = given["parameters"]
         self.cell_time_limit: float = given["cell_time_limit"]
+        self.environment: dict[str, str] = given["environment"]
         self.folder = path.parent
         self.nb: nbformat.NotebookNode | None = None
         self.current = 0
@@ -137,6 +141,9 @@ class Job:
 def main(path: Path) -> None:
     """Run the job and say how it ended; any other error is the parent's to report."""
     job = Job(path)
+    os.chdir(job.folder)
+    os.environ.update(job.environment)
+    os.environ.pop("MPLBACKEND", None)  # the kernel shows figures in the notebook
     threading.Thread(target=_end_with_parent, daemon=True).start()
     signal.signal(signal.SIGTERM, lambda *_: _stop(job))
     os.environ["PYTHONPATH"] = str(job.root)
@@ -228,5 +235,16 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+def _given() -> Path | None:
+    """Wait for the path of a job; None when the parent leaves without giving one."""
+    line = b""
+    while not line.endswith(b"\n"):
+        byte = os.read(0, 1)
+        if not byte:
+            return None
+        line += byte
+    return Path(os.fsdecode(line[:-1]))
+
+
+if __name__ == "__main__" and (job_path := _given()):
+    main(job_path)
