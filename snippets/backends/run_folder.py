@@ -151,9 +151,12 @@ def usable_checkpoint(folder: str | Path) -> str | None:
 
 def _unreadable(path: Path) -> str | None:
     """Return what is wrong with a checkpoint folder, or None."""
+    import pickle
+
     import torch
     from safetensors import SafetensorError, safe_open
 
+    damage = (SafetensorError, RuntimeError, EOFError, OSError, ValueError)
     weights = list(path.glob("*.safetensors"))
     needed = ["trainer_state.json", "optimizer.pt", "scheduler.pt", "rng_state*.pth"]
     missing = [n for n in needed if not list(path.glob(n))]
@@ -165,8 +168,9 @@ def _unreadable(path: Path) -> str | None:
             with safe_open(file, framework="pt"):
                 pass
         torch.load(path / "optimizer.pt", weights_only=True, map_location="cpu")
-    except (SafetensorError, RuntimeError, EOFError, OSError, ValueError) as error:
-        return f"cannot be read ({str(error).splitlines()[0][:60]})"
+    except (*damage, pickle.UnpicklingError) as error:
+        said = str(error).splitlines() or [type(error).__name__]
+        return f"cannot be read ({said[0][:60]})"
     return None
 
 

@@ -182,8 +182,9 @@ def test_a_truncated_newest_checkpoint_is_skipped_for_the_one_before(lora, capsy
     weights.write_bytes(weights.read_bytes()[:100])
     assert run_folder.usable_checkpoint(folder) == str(folder / "checkpoint-3")
     optimizer = folder / "checkpoint-3" / "optimizer.pt"
-    optimizer.write_bytes(optimizer.read_bytes()[:100])
-    assert run_folder.usable_checkpoint(folder) == str(folder / "checkpoint-2")
+    for damaged in (optimizer.read_bytes()[:100], b"", bytes(100), b"no pickle"):
+        optimizer.write_bytes(damaged)
+        assert run_folder.usable_checkpoint(folder) == str(folder / "checkpoint-2")
     assert "skipping checkpoint-4: cannot be read" in capsys.readouterr().out
 
 
