@@ -1,0 +1,177 @@
+"""The API tour is the reference: no public function of snippets is left out."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+TOUR = ROOT / "docs" / "reference" / "tour"
+
+# Function -> why no tour calls it. Everything else must be called in one.
+NOT_TOURED = {
+    "backends.launch.main": "a command line; tests/snippets/test_backends.py runs it",
+    "backends.loop.arguments": "passes parameters on; every training run calls it",
+    "backends.loop.train": "trains; both tutorials call it through Training Hub",
+    "backends.loop.stop_at_step_end": "needs a run to interrupt; test_backends.py does",
+    "backends.loop.explain_disk": "needs a full disk; test_backends.py makes one",
+    "preemption.kill_at": "kills a training process; both tutorials do",
+    "recipes.qlora": "trains; the QLoRA guide is run by test_recipes.py",
+    "recipes.check": "judges a trained model; run by test_recipes.py",
+    "recipes.cpt": "trains; the CPT guide is run by test_recipes.py",
+    "recipes.then_sft": "trains; the CPT guide is run by test_recipes.py",
+    "tiny.build_base": "trains for minutes; python3 noxfile.py -s rebuild",
+    "tiny.main": "a command line; python3 noxfile.py -s rebuild",
+}
+
+
+def modules(root):
+    """Return every module of snippets by its name below it, such as ``data``."""
+    files = sorted((root / "snippets").rglob("*.py"))
+    places = [file.relative_to(root / "snippets").with_suffix("") for file in files]
+    names = [".".join(place.parts).removesuffix(".__init__") for place in places]
+    return dict(zip(names, files, strict=True))
+
+
+def public_functions(root):
+    """Return every public function, such as ``data.read_chat``."""
+    found = set()
+    for name, file in modules(root).items():
+        body = ast.parse(file.read_text(encoding="utf-8")).body
+        listed = [
+            ast.literal_eval(node.value)
+            for node in body
+            if isinstance(node, ast.Assign)
+            and ast.unparse(node.targets[0]) == "__all__"
+        ]
+        for node in body:
+            if not isinstance(node, ast.FunctionDef):
+                continue
+            if node.name in listed[0] if listed else not node.name.startswith("_"):
+                found.add(f"{name}.{node.name}")
+    return found
+
+
+class Notebook:
+    """What one notebook of the tour uses, says and lists."""
+
+    def __init__(self, path):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        text = {"code": [], "markdown": []}
+        for cell in cells:
+            text[cell["cell_type"]].append("".join(cell["source"]))
+        self.tree = ast.parse("\n".join(text["code"]))
+        self.prose, self.listing = text["markdown"][:-1], text["markdown"][-1]
+        self.aliases = self._aliases()
+
+    def _aliases(self):
+        """Return what a name in the code stands for: ``batches`` a module."""
+        imports = [n for n in ast.walk(self.tree) if isinstance(n, ast.ImportFrom)]
+        known = {}
+        for node in imports:
+            module = f"{node.module}."
+            if module.startswith("snippets."):
+                prefix = module.removeprefix("snippets.")
+                names = {one.asname or one.name: one.name for one in node.names}
+                known |= {name: prefix + real for name, real in names.items()}
+        return known
+
+    def used(self):
+        """Return every ``module.function`` of snippets that the code names."""
+        return {
+            f"{self.aliases[node.value.id]}.{node.attr}"
+            for node in ast.walk(self.tree)
+            if isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and node.value.id in self.aliases
+        }
+
+    def said(self):
+        """Return every function that a sentence names, as the code names it."""
+        names = set(re.findall(r"`(\w+)\.(\w+)`", "\n".join(self.prose)))
+        return {f"{self.aliases[m]}.{f}" for m, f in names if m in self.aliases}
+
+    def listed(self):
+        """Return every function whose source stands at the end, by its file."""
+        pattern = r"\{snippet\} snippets/([\w/]+)\.py#object:(\w+)"
+        pairs = re.findall(pattern, self.listing)
+        return [
+            f"{path.replace('/', '.').removesuffix('.__init__')}.{name}"
+            for path, name in pairs
+        ]
+
+
+def tour():
+    return {path.stem: Notebook(path) for path in sorted(TOUR.glob("*.ipynb"))}
+
+
+def missing(public, used, excused):
+    """Return one sentence for each function that is in no tour, or wrongly excused."""
+    untold = sorted(public - used - excused.keys())
+    gone = sorted(excused.keys() - public)
+    return [
+        *(
+            f"snippets.{name} is in no tour: call it in a notebook of "
+            "docs/reference/tour, or give the reason in NOT_TOURED"
+            for name in untold
+        ),
+        *(f"NOT_TOURED names {name}, which does not exist" for name in gone),
+        *(
+            f"NOT_TOURED names {name}, which a tour calls"
+            for name in sorted(excused.keys() & used)
+        ),
+    ]
+
+
+def test_every_public_function_is_toured_or_has_a_reason():
+    used = set().union(*(notebook.used() for notebook in tour().values()))
+    public = public_functions(ROOT)
+    assert len(public) > 80, "the search for public functions is broken"
+    assert missing(public, used, NOT_TOURED) == []
+    assert all(reason.strip() for reason in NOT_TOURED.values())
+
+
+def test_every_toured_function_has_its_sentence_and_its_source_on_one_page():
+    public = public_functions(ROOT)
+    pages = tour().values()
+    toured = public & set().union(*(page.used() for page in pages))
+    for page in pages:
+        here = set(page.listed())
+        assert here <= page.used(), "a source is listed of what the page does not call"
+        assert here <= page.said(), "a source is listed of what no sentence names"
+    listed = [name for page in pages for name in page.listed()]
+    assert sorted(listed) == sorted(toured)
+
+
+@pytest.fixture
+def handbook(tmp_path):
+    """Write a small snippets with one public function and one private one."""
+    (tmp_path / "snippets" / "parts").mkdir(parents=True)
+    text = "def shown(): ...\ndef _hidden(): ...\n"
+    (tmp_path / "snippets" / "new.py").write_text(text)
+    text = '__all__ = ["chosen"]\ndef chosen(): ...\ndef other(): ...\n'
+    (tmp_path / "snippets" / "parts" / "__init__.py").write_text(text)
+    return tmp_path
+
+
+def test_public_is_what_has_no_underscore_or_stands_in_all(handbook):
+    assert public_functions(handbook) == {"new.shown", "parts.chosen"}
+
+
+def test_a_new_public_function_turns_red_and_is_named(handbook):
+    found = missing(public_functions(handbook), {"parts.chosen"}, {})
+    assert found == [
+        "snippets.new.shown is in no tour: call it in a notebook of "
+        "docs/reference/tour, or give the reason in NOT_TOURED"
+    ]
+
+
+def test_an_excuse_that_is_no_longer_needed_turns_red(handbook):
+    excused = {"parts.chosen": "why", "new.gone": "why"}
+    found = missing(public_functions(handbook), {"parts.chosen", "new.shown"}, excused)
+    assert found == [
+        "NOT_TOURED names new.gone, which does not exist",
+        "NOT_TOURED names parts.chosen, which a tour calls",
+    ]
