@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
 from dataclasses import dataclass, field
@@ -13,7 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from verify import catalog, digest, outcomes, receipts
+from verify import catalog, digest, history, outcomes, receipts
+from verify.source import published_parameters, read_notebook
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PIXEL = (
@@ -160,13 +162,40 @@ class Book(Cells):
         """
         entry = catalog.load(self.root).entry(name)
         profile = facts.pop("profile", "cpu")
-        executed = digest.read_notebook(entry.path)
+        executed = read_notebook(entry.path)
         code = [cell for cell in executed["cells"] if cell["cell_type"] == "code"]
         code[-1]["outputs"] = list(outputs)
         copy = receipts.executed_path(self.root, name, profile)
         receipts.write_text(copy, json.dumps(executed))
-        path = receipts.receipt_path(self.root, name, profile)
-        receipts.write(path, receipt_of(entry, profile, copy, executed, facts))
+        receipt = receipt_of(entry, profile, copy, executed, facts)
+        receipts.write(receipts.receipt_path(self.root, name, profile), receipt)
+        history.remember(self.root, receipt)
+
+    def skipped(self, name: str, profile: str = "cpu") -> None:
+        """Leave behind what a skipped run leaves: a receipt, and no executed copy."""
+        skip = catalog.load(self.root).entry(name).profiles[profile].skip
+        told = skip.told("the test's machine has none")
+        facts = {"skip": told, "reason": "it is skipped", "executed_digest": None}
+        nothing = {"outcomes": (), "slowest_cells": [], "peak_rss_gib": None}
+        self.ran(name, profile=profile, status="skipped", **facts, **nothing)
+        receipts.executed_path(self.root, name, profile).unlink()
+
+    def commit(self) -> str:
+        """Commit all files; return the short hash."""
+        git = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.com"]
+        if not (self.root / ".git").exists():
+            self.write(".gitignore", "_build/\n__pycache__/\n")
+            self._git("init", "--quiet")
+        self._git("add", "--all")
+        subprocess.run([*git, "commit", "-qm", "x"], cwd=self.root, check=True)
+        return self._git("rev-parse", "--short", "HEAD")
+
+    def _git(self, *arguments: str) -> str:
+        command = ["git", *arguments]
+        done = subprocess.run(
+            command, cwd=self.root, check=True, capture_output=True, text=True
+        )
+        return done.stdout.strip()
 
     def build(self) -> Built:
         """Build the site the way the front door does, with warnings as errors."""
@@ -190,6 +219,16 @@ class Book(Cells):
         return Built(done.returncode, done.stdout, site)
 
 
+DEVICE = {
+    "kind": "cpu",
+    "name": "Test CPU",
+    "cores": 2,
+    "memory_gib": 8.0,
+    "flags": ["avx2"],
+    "system": "Linux x86_64",
+}
+
+
 def notebook_of(cells: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a valid notebook of these cells."""
     made = []
@@ -211,6 +250,7 @@ def receipt_of(
     injected = dict(entry.profiles[profile].parameters)
     judged = outcomes.judge(outcomes.collect(executed), entry.expect)
     slow = {"cell": 2, "seconds": 3.0, "source": "work()"}
+    published = published_parameters(executed)
     plain = {
         "notebook": entry.name,
         "profile": profile,
@@ -225,10 +265,10 @@ def receipt_of(
         "dirty": False,
         "key": key.digest,
         "key_parts": dict(key.parts),
-        "device": {"kind": "cpu", "name": "Test CPU", "cores": 2, "memory_gib": 8.0},
-        "python": "3.11.7",
-        "packages": {"torch": "2.13.0"},
-        "parameters": {"published": {"rank": 16, "steps": 100}, "injected": injected},
+        "device": DEVICE,
+        "python": platform.python_version(),
+        "packages": {"numpy": "2.4.0", "torch": "2.13.0"},
+        "parameters": {"published": published, "injected": injected},
         "outcomes": judged,
         "executed_digest": digest.file_digest(copy),
     }
@@ -279,12 +319,19 @@ def good_book(new_book) -> Book:
         book.code("from snippets.greet import hello\nhello('you')"),
         expect=judged,
         profiles=profiles,
+        packages=["torch"],
+        unproven={"rank": "a small one stands in for it"},
+        allow_stderr=[{"match": "old name", "why": "the library warns itself"}],
     )
     judged_outputs = [book.outcome("match", 0.9876), book.outcome("same", True)]
     others = [book.outcome("shown", [1, 2]), book.text("Hello, you\n")]
     images = [book.image("A single pixel"), book.html(FIGURE)]
-    book.ran("tiny", [*judged_outputs, *others, *images])
+    shown = [*judged_outputs, *others, *images]
+    said = {"cell": 3, "text": "old name: use the new one", "allowed": None}
+    book.ran("tiny", shown, started="2026-11-20T08:00:00Z", seconds=104.0)
+    book.ran("tiny", shown, stderr=(said,))
     book.page("guide", GUIDE)
+    book.page("machines", "# Machines\n\n```{machines}\n```\n")
     return book
 
 

@@ -46,6 +46,9 @@ IMAGES = """# Images
 """
 
 
+ERROR = {"kind": "error", "cell": 3, "source": "boom()", "tail": ["ValueError: no"]}
+
+
 @pytest.fixture(scope="module")
 def faulty(new_book):
     """Build one book with many faults."""
@@ -141,15 +144,15 @@ def test_a_stale_copy_stops_the_build_and_names_what_changed(judged):
     assert judged.build().code == 0
     judged.write("snippets/greet.py", "def hello():\n    return 'changed'\n")
     log = refused(judged)
-    assert "executed copy is stale: snippets/greet.py changed since" in log
-    assert "run python3 noxfile.py -s book" in log
+    assert "executed copy is stale since a commit after abc1234" in log
+    assert "snippets/greet.py changed; run python3 noxfile.py -s book" in log
 
 
 def test_a_changed_cell_makes_the_copy_stale(judged):
     source = judged.root / "notebooks/tiny.ipynb"
     text = source.read_text().replace("import hello", "import hello, LIMIT")
     source.write_text(text)
-    assert "stale: the notebook's code cells changed since" in refused(judged)
+    assert "clone: the notebook's code cells changed; run" in refused(judged)
 
 
 def test_a_notebook_without_a_receipt_stops_the_build(judged):
@@ -163,7 +166,7 @@ def test_a_notebook_without_an_executed_copy_stops_the_build(judged):
 
 
 def test_a_failed_run_stops_the_build_with_its_reason(judged):
-    judged.ran("tiny", status="failed", reason="cell 3: ValueError: no", failure={})
+    judged.ran("tiny", status="failed", reason="cell 3: ValueError: no", failure=ERROR)
     built = judged.build()
     assert built.code != 0
     assert "tiny on cpu: cell 3: ValueError: no" in built.log

@@ -11,12 +11,14 @@ ROOT = Path(__file__).resolve().parents[2]
 def listed() -> list[str]:
     """Return every page that docs/_toc.yml names, without its suffix."""
     contents = yaml.safe_load((ROOT / "docs/_toc.yml").read_text(encoding="utf-8"))
-    chapters = [page["file"] for part in contents["parts"] for page in part["chapters"]]
-    return [contents["root"], *chapters]
+    chapters = [page for part in contents["parts"] for page in part["chapters"]]
+    sections = [page for chapter in chapters for page in chapter.get("sections", [])]
+    return [contents["root"], *(page["file"] for page in [*chapters, *sections])]
 
 
 def test_every_page_is_in_the_contents_once():
-    pages = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("notebooks/*.ipynb")]
+    pages = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/**/*.ipynb")]
+    pages += ROOT.glob("notebooks/*.ipynb")
     there = [str(page.relative_to(ROOT).with_suffix("")) for page in pages]
     assert sorted(listed()) == sorted(there)
 

@@ -5,6 +5,9 @@ import zipfile
 
 import pytest
 
+GPU = {"name": "H1", "driver": "580", "memory": "1 MiB", "compute_capability": "9.0"}
+CUDA = {"kind": "cuda", "name": "C", "cores": 4, "memory_gib": 9.0, "gpus": [GPU]}
+
 
 def test_a_book_in_which_everything_holds_builds_without_a_warning(good_site):
     assert good_site.code == 0, good_site.log
@@ -33,7 +36,13 @@ def test_the_receipt_stands_under_the_title(good_site):
         "torch 2.13.0",
         "≥ 0.95",
         "it learned",
-        "Not run yet",
+        "Never run",
+        "all 2 packages",
+        "numpy 2.4.0",
+        "not proven: a small one stands in for it",
+        "old name: use the new one",
+        "the library warns itself",
+        "2 runs since 20 Nov 2026, 2 passed; 41 s to 1 min 44 s",
         "work()",
     ],
 )
@@ -78,7 +87,7 @@ def test_the_status_table_and_the_line_of_the_landing_are_drawn(good_site):
     guide = good_site.html("docs/guide")
     assert "1 notebook ran for this build" in guide
     assert "<b>2 of 2</b> outcomes hold" in guide
-    assert 'data-label="cuda"' in guide and "needs cuda" in guide
+    assert "Needs cuda; no run on such a machine is on record." in guide
 
 
 def test_the_offered_notebook_is_the_clean_source(good_book, good_site):
@@ -120,7 +129,7 @@ def test_a_run_on_other_hardware_of_an_earlier_version_says_so(new_book):
     book = new_book()
     profiles = {"cpu": {}, "cuda": {"needs": ["cuda"]}}
     book.notebook("tiny", book.code("x = 1"), profiles=profiles)
-    book.ran("tiny", profile="cuda", device={"kind": "cuda", "gpus": [{"name": "H1"}]})
+    book.ran("tiny", profile="cuda", device=CUDA, peak_vram_gib=20.5)
     kept = book.root / "receipts/tiny/cuda.json"
     kept.parent.mkdir(parents=True)
     (book.root / "_build/receipts/tiny.cuda.json").rename(kept)
@@ -130,10 +139,12 @@ def test_a_run_on_other_hardware_of_an_earlier_version_says_so(new_book):
     book.page("status", "# Status\n\n```{receipts}\n```\n")
     built = book.build()
     assert built.code == 0, built.log
-    assert "Verified earlier" in built.html("notebooks/tiny")
-    reason = "is stale: the notebook&#39;s code cells changed since"
+    assert "hb-pill-stale" in built.html("notebooks/tiny")
+    reason = "is stale since a commit after abc1234"
     assert reason in built.html("docs/status")
+    assert "the notebook&#39;s code cells changed" in built.html("docs/status")
     assert "H1" in built.html("docs/status")
+    assert "GPU 20.50 GiB" in built.html("docs/status")
 
 
 def test_a_book_without_a_notebook_says_so(new_book):

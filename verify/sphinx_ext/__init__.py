@@ -15,10 +15,13 @@ def setup(app: Sphinx) -> dict[str, Any]:
     """Connect every part; handlers of one event run in the order of their priority."""
     from verify.sphinx_ext import (
         alttext,
+        bench,
         downloads,
         fresh,
+        machines,
         offline,
         outcome,
+        published,
         receipt_box,
         snippet,
         status,
@@ -27,7 +30,10 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
     app.add_directive("snippet", snippet.SnippetDirective)
     app.add_directive("receipts", status.ReceiptsDirective)
+    app.add_directive("machines", machines.MachinesDirective)
     app.add_directive("verified", status.VerifiedDirective)
+    app.add_directive("bench", bench.BenchDirective)
+    app.add_role("bench-figure", bench.BenchFigureRole())
     app.add_role("outcome", outcome.OutcomeRole())
     app.add_role("receipt", outcome.ReceiptRole())
     app.connect("env-get-outdated", swap.always_reread)
@@ -36,6 +42,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("doctree-read", alttext.require_alt)
     app.connect("html-page-context", offline.drop_thebe, priority=950)
     app.connect("build-finished", downloads.write_downloads, priority=800)
+    app.connect("build-finished", published.write_evidence, priority=810)
     app.connect("build-finished", offline.finish_site, priority=900)
     app.connect("build-finished", fresh.forget_after_warnings, priority=950)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

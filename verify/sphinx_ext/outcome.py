@@ -14,6 +14,8 @@ from verify.sphinx_ext import words
 from verify.sphinx_ext.evidence import PUBLISHED, Evidence, EvidenceError, Proof
 from verify.sphinx_ext.words import listed
 
+UNMEASURED = "not measured, its run is skipped"
+
 
 def summary(proof: Proof) -> str:
     """Return the run in one line: outcomes, duration, device."""
@@ -51,6 +53,8 @@ class NumberRole(SphinxRole):
         name, _, profile = where.partition("@")
         try:
             proof = self._proof(name, profile or PUBLISHED)
+            if proof.state == "skipped":
+                return [self._linked(name, UNMEASURED, "hb-unmeasured")], []
             text = words.value(self.read(proof, field), spec.strip())
         except (EvidenceError, ValueError) as error:
             message = self.inliner.reporter.error(
@@ -58,7 +62,7 @@ class NumberRole(SphinxRole):
             )
             shown = self.inliner.problematic(self.rawtext, self.rawtext, message)
             return [shown], [message]
-        return [self._linked(name, text)], []
+        return [self._linked(name, text, "hb-measured")], []
 
     def read(self, proof: Proof, field: str) -> object:
         """Return the value that the role asks for."""
@@ -68,12 +72,13 @@ class NumberRole(SphinxRole):
         evidence = Evidence.of(self.env.app)
         for path in evidence.files(name, profile):
             self.env.note_dependency(str(path))
-        return evidence.trusted(name, profile)
+        proof = evidence.proof(name, profile)
+        return proof if proof.state == "skipped" else evidence.trusted(name, profile)
 
-    def _linked(self, name: str, text: str) -> nodes.Node:
+    def _linked(self, name: str, text: str, look: str) -> nodes.Node:
         return addnodes.pending_xref(
             "",
-            nodes.inline("", text, classes=["hb-measured"]),
+            nodes.inline("", text, classes=[look]),
             refdomain="std",
             reftype="ref",
             reftarget=f"receipt-{name}",

@@ -9,10 +9,10 @@ from typing import Any
 
 from sphinx.environment import BuildEnvironment
 
-from verify.digest import tags_of
 from verify.executed import INJECTED
 from verify.outcomes import MIME, Outcome
 from verify.receipts import Receipt
+from verify.source import tags_of
 from verify.sphinx_ext.render import html
 
 ALTS = "handbook_alts"

@@ -9,12 +9,16 @@ from docutils import nodes
 from sphinx.application import Sphinx
 from sphinx.domains.std import StandardDomain
 
+from verify import versions
 from verify.sphinx_ext import words
 from verify.sphinx_ext.evidence import Evidence, EvidenceError, Proof, relative_url
+from verify.sphinx_ext.published import files_of
 from verify.sphinx_ext.render import html
+from verify.sphinx_ext.timeline import timeline
 
 ANCHOR = "receipt"
 INSTALL = "docs/how-to/install"
+LONGEST = 600  # characters of one message on stderr
 
 
 def insert_receipt(app: Sphinx, doctree: nodes.document) -> None:
@@ -44,10 +48,16 @@ def receipt_html(proofs: list[Proof], docname: str, app: Sphinx) -> str:
         "receipt.html",
         proof=proof,
         receipt=proof.receipt,
+        skip=proof.declared_skip,
         others=others,
         verdict=verdict_words(proof),
-        parameters=parameter_rows(proof),
+        parameters=parameter_rows(proof, others),
+        packages=chosen_packages(proof),
+        stderr=stderr_rows(proof),
+        unseen=allowed_unseen(proof),
         slowest=slowest_cells(proof),
+        history=timeline(proof.runs),
+        files=files_of(proof, docname),
         notebook_url=relative_url(docname, f"downloads/notebooks/{name}.ipynb"),
         snippets_url=relative_url(docname, "downloads/snippets.zip"),
         install_url=relative_url(docname, f"{INSTALL}.html") if has_install else None,
@@ -57,9 +67,11 @@ def receipt_html(proofs: list[Proof], docname: str, app: Sphinx) -> str:
 # region: verdict-words
 def verdict_words(proof: Proof) -> str:
     """Say in one sentence how far the page may be relied on."""
-    receipt = proof.receipt
+    receipt, skip = proof.receipt, proof.declared_skip
+    if proof.state == "skipped" and skip is not None:
+        return f"{skip_words(proof)} No cell below ran, so no output is shown."
     if proof.state != "passed" or receipt is None:
-        return f"{proof.verdict.reason}."
+        return words.sentence(proof.verdict.reason or proof.word)
     if receipt.parameters["injected"]:
         return (
             "Every cell below ran, with some parameters other than the published "
@@ -74,9 +86,19 @@ def verdict_words(proof: Proof) -> str:
 # endregion: verdict-words
 
 
-def parameter_rows(proof: Proof) -> list[dict[str, Any]]:
-    """Return each parameter as published and as proven, with whether they differ."""
-    if proof.receipt is None:
+def skip_words(proof: Proof) -> str:
+    """Say until when a run is skipped, and why: ``Skipped until 31 Jan 2027: …``."""
+    skip = proof.declared_skip
+    assert skip is not None, "only what is skipped is described as such"
+    return f"Skipped until {words.day(skip.expires)}: {skip.reason.rstrip('.')}."
+
+
+def parameter_rows(proof: Proof, others: list[Proof]) -> list[dict[str, Any]]:
+    """Return each parameter as published and as proven, with what is to be said of it.
+
+    ``note`` says why a value is not proven, or which other profile proves it.
+    """
+    if not proof.ran:
         return []
     published = proof.receipt.parameters["published"]
     injected = proof.receipt.parameters["injected"]
@@ -86,9 +108,54 @@ def parameter_rows(proof: Proof) -> list[dict[str, Any]]:
         after = repr(injected[name]) if name in injected else before
         differs = after != before
         rows.append(
-            {"name": name, "published": before, "proven": after, "differs": differs}
+            {
+                "name": name,
+                "published": before,
+                "proven": after,
+                "differs": differs,
+                "note": _note(proof, name, published, others) if differs else None,
+            }
         )
     return rows
+
+
+def _note(
+    proof: Proof, name: str, published: Mapping[str, Any], others: list[Proof]
+) -> str | None:
+    if name in proof.entry.unproven:
+        return f"not proven: {proof.entry.unproven[name]}"
+    for other in others:
+        if other.proves and name in published:
+            ran = other.receipt.parameters["injected"].get(name, published[name])
+            if ran == published[name]:
+                then = "" if other.state == "passed" else ", by a run of earlier code"
+                return f"the published value is proven on {other.profile}{then}"
+    return None
+
+
+def chosen_packages(proof: Proof) -> dict[str, str]:
+    """Return the versions of the packages that the catalog names for this notebook."""
+    if not proof.ran:
+        return {}
+    named = [versions.distribution(name) for name in proof.entry.packages]
+    found = proof.receipt.packages
+    return {name: found[name] for name in named if name in found}
+
+
+def stderr_rows(proof: Proof) -> list[dict[str, Any]]:
+    """Return what was written to stderr, cut to a readable length."""
+    said = proof.receipt.stderr if proof.receipt else ()
+    return [{**one, "text": one["text"][:LONGEST]} for one in said]
+
+
+def allowed_unseen(proof: Proof) -> list[dict[str, str]]:
+    """Return what the catalog allows on stderr and this run did not write."""
+    seen = {one["allowed"] for one in stderr_rows(proof)}
+    return [
+        {"match": allowed.match.pattern, "why": allowed.why}
+        for allowed in proof.entry.allow_stderr
+        if allowed.why not in seen
+    ]
 
 
 def slowest_cells(proof: Proof) -> list[Mapping[str, Any]]:

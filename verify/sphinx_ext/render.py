@@ -10,6 +10,9 @@ import jinja2
 
 from verify.sphinx_ext import words
 
+FILTERS = ("value", "shortened", "limit", "duration", "date", "day", "gib", "device")
+FILTERS += ("plural", "listed")
+
 
 @cache
 def _templates() -> jinja2.Environment:
@@ -20,7 +23,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
     )
-    for name in ("value", "shortened", "limit", "duration", "date", "device", "plural"):
+    for name in FILTERS:
         environment.filters[name] = getattr(words, name)
     return environment
 

@@ -9,9 +9,10 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.util import logging
 
-from verify import digest, executed, receipts
+from verify import executed
+from verify.source import read_notebook
 from verify.sphinx_ext import outputs
-from verify.sphinx_ext.evidence import PUBLISHED, Evidence, EvidenceError
+from verify.sphinx_ext.evidence import Evidence, EvidenceError
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,8 @@ def swap(app: Sphinx, docname: str, source: list[str]) -> None:
 
     Prose comes from the source and outputs from the copy: text is no part of a run.
     A reason to distrust the copy is a warning, so ``-W`` fails the build. The page
-    then shows the source without outputs rather than outputs that may be wrong.
+    then shows the source without outputs rather than outputs that may be wrong. So it
+    does, without a warning, for a run that was skipped.
     """
     evidence = Evidence.of(app)
     name = evidence.notebook_of(docname)
@@ -31,12 +33,14 @@ def swap(app: Sphinx, docname: str, source: list[str]) -> None:
     for path in evidence.files(name):
         app.env.note_dependency(str(path))
     try:
-        proof = evidence.trusted(name)
+        proof, problems = evidence.proof(name), evidence.problems(name)
     except EvidenceError as error:
-        log.warning("%s", error, location=docname, type="handbook")
+        problems = [str(error)]
+    for problem in problems:
+        log.warning("%s", problem, location=docname, type="handbook")
+    if problems or proof.executed is None:
         return
-    copy = digest.read_notebook(receipts.executed_path(evidence.root, name, PUBLISHED))
-    notebook = executed.refresh(json.loads(source[0]), copy)
+    notebook = executed.refresh(json.loads(source[0]), read_notebook(proof.executed))
     source[0] = json.dumps(outputs.prepare(notebook, proof.receipt, app.env))
 
 

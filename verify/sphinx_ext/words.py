@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
 from verify.receipts import Receipt
@@ -64,7 +64,7 @@ def duration(seconds: float) -> str:
 
 def date(started: str) -> str:
     """Return the day of an ISO 8601 time as ``23 Nov 2026``."""
-    moment = datetime.fromisoformat(started)
+    moment = datetime.datetime.fromisoformat(started)
     return f"{moment.day} {MONTHS[moment.month - 1]} {moment.year}"
 
 
@@ -77,6 +77,21 @@ def device(receipt: Receipt) -> str:
     if found.get("kind") != "cpu":
         return str(found.get("kind", "unknown")).upper()
     return f"CPU, {plural(found['cores'], 'core')}" if found.get("cores") else "CPU"
+
+
+def day(when: datetime.date) -> str:
+    """Return a date as ``31 Jan 2027``."""
+    return date(when.isoformat())
+
+
+def gib(size: float | None) -> str:
+    """Return memory as ``1.25 GiB``; a dash where it was not measured."""
+    return "—" if size is None else f"{size:.2f} GiB"
+
+
+def sentence(text: str) -> str:
+    """Return a reason as a sentence, with a capital and a period."""
+    return f"{text[:1].upper()}{text[1:].rstrip('.')}."
 
 
 def plural(count: int, noun: str) -> str:

@@ -1,0 +1,1 @@
+"""Measures what the project promises about time, beside the tools others use."""

@@ -1,0 +1,158 @@
+"""Runs the bench: ``python3 noxfile.py -s bench``, prints its table and stores it.
+
+``-- --keep`` also writes ``receipts/bench.json``, from which the page is made;
+``-- --notebooks`` adds the real notebooks and the book; ``-- --quick`` tries it out.
+A requirement that is missed makes it fail.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from verify.bench import cases, handbook, imports, published, results, where
+from verify.bench.clock import BenchError, say
+
+ROOT = Path(__file__).resolve().parents[2]
+LATEST = Path("_build", "bench.json")
+ENOUGH = 3
+BOOK, NOTEBOOKS = "HANDBOOK_BOOK_PYTHON", "HANDBOOK_NOTEBOOKS_PYTHON"
+RED, PLAIN = "\033[31m", "\033[0m"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure, print, store; return 1 where a requirement is missed."""
+    given = _parser().parse_args(argv)
+    try:
+        _check(given)
+        data = measure(given)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    write(ROOT / LATEST, data)
+    if given.keep:
+        write(ROOT / results.KEPT, data)
+    judged = results.rows(data)
+    print("\n".join(table(judged, colored=sys.stdout.isatty())))
+    for line in also(data):
+        print(line)
+    missed = [row for row in judged if not row.holds]
+    if missed:
+        names = ", ".join(row.name for row in missed)
+        print(f"bench: {len(missed)} of {len(judged)} missed: {names}", file=sys.stderr)
+    return 1 if missed else 0
+
+
+def measure(given: argparse.Namespace) -> dict[str, Any]:
+    """Run every case on handbooks in a temporary folder."""
+    began = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    commit, dirty = where.commit(ROOT)
+    python = os.environ[BOOK]
+    waits = [0.3] * len(handbook.WAITS) if given.quick else handbook.WAITS
+    found = {
+        "schema": results.SCHEMA,
+        "started": began,
+        "commit": commit,
+        "dirty": dirty,
+        "machine": where.machine(),
+        "versions": where.versions(python),
+        "load": {"runs": given.runs, "quick": given.quick, "waits": list(waits)},
+    }
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        found["scaling"] = cases.scaling(folder, given.runs)
+        book = handbook.generate(folder / "waiting", handbook.waiting(waits))
+        found["waiting"] = cases.waiting(book, given.runs)
+        found["overhead"] = cases.overhead(book, given.runs + 2)
+        cases.fill(book, python)
+        found["unchanged"] = cases.unchanged(book, given.runs + 4)
+        found["answers"] = cases.answers(book, python)
+        rounds = found["scaling"]["rounds"]
+        found["busy"] = cases.busy(folder / "busy", rounds, given.runs)
+    found["imports"] = _imports(given.runs)
+    if given.notebooks:
+        found["figures"] = published.measure(ROOT, os.environ[NOTEBOOKS], given.runs)
+    return found
+
+
+def table(judged: Sequence[results.Row], colored: bool) -> list[str]:
+    """Return the judged rows as lines of text, what is missed in red."""
+    head = ("what", "verify", "beside it", "", "ratio", "required", "")
+    lines = [
+        (r.what, r.ours, r.theirs, r.beside, r.ratio, r.required, _word(r))
+        for r in judged
+    ]
+    widths = [max(len(line[i]) for line in [head, *lines]) for i in range(len(head))]
+    made = ["  ".join(map(str.ljust, line, widths)).rstrip() for line in [head, *lines]]
+    reds = [False, *(colored and not row.holds for row in judged)]
+    return [
+        f"{RED}{line}{PLAIN}" if red else line
+        for line, red in zip(made, reds, strict=True)
+    ]
+
+
+def also(data: dict[str, Any]) -> list[str]:
+    """Return what was measured and has no requirement, as lines of text."""
+    speed = results.down(results.speedup(data))
+    lines = [f"two busy processes here do {speed} times the work of one"]
+    for name, times in data["imports"].items():
+        share = results.import_share(times)
+        took = f"{results.median(times['seconds']):.1f} s"
+        told = "" if share is None else f", {share:.1%} of its run"
+        lines.append(f"imports of {name}: {took}{told}")
+    return lines + [published.row(figure) for figure in data.get("figures", [])]
+
+
+def write(path: Path, data: dict[str, Any]) -> None:
+    """Write beside, then move into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".part")
+    beside.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    os.replace(beside, path)
+    say(f"wrote {path.relative_to(ROOT)}")
+
+
+def _imports(runs: int) -> dict[str, Any]:
+    python = os.environ.get(NOTEBOOKS)
+    if python is None:
+        say(f"{NOTEBOOKS} is not set: the imports of the notebooks are not measured")
+        return {}
+    return imports.measure(ROOT, python, runs)
+
+
+def _check(given: argparse.Namespace) -> None:
+    """Refuse what would measure nothing, or keep what proves nothing."""
+    if BOOK not in os.environ:
+        raise BenchError(f"{BOOK} is not set: run python3 noxfile.py -s bench")
+    if given.notebooks and NOTEBOOKS not in os.environ:
+        raise BenchError(f"{NOTEBOOKS} is not set: run python3 noxfile.py -s bench")
+    if given.keep and (given.quick or given.runs < ENOUGH):
+        raise BenchError(
+            f"--keep asks for {ENOUGH} full runs or more, or its medians say little"
+        )
+
+
+def _word(row: results.Row) -> str:
+    return "holds" if row.holds else "MISSED"
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m verify.bench", description=__doc__)
+    parser.add_argument("--runs", type=int, default=ENOUGH, help="repetitions (3)")
+    parser.add_argument("--quick", action="store_true", help="short loads, to try it")
+    parser.add_argument("--keep", action="store_true", help="write receipts/bench.json")
+    parser.add_argument(
+        "--notebooks", action="store_true", help="time the real notebooks and the book"
+    )
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
