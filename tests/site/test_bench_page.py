@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-CANNED = REPOSITORY / "tests" / "canned_bench.json"
+CANNED = REPOSITORY / "tests" / "verify" / "canned_bench.json"
 PARTS = ("machine", "table", "plot", "answers", "imports")
 PAGE = "# Speed\n\nIt does {bench-figure}`speedup` times the work.\n\n" + "".join(
     f"```{{bench}} {part}\n```\n\n" for part in PARTS

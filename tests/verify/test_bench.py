@@ -18,7 +18,7 @@ from verify.bench.tools import Shown
 NAMES = [f"nb-{number:02d}" for number in range(1, 11)]
 ODD = NAMES[::2]
 STALE = dict.fromkeys(NAMES, 1)
-CANNED = Path(__file__).resolve().parents[1] / "canned_bench.json"
+CANNED = Path(__file__).with_name("canned_bench.json")
 
 
 @pytest.fixture
