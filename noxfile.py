@@ -8,6 +8,7 @@ when it is missing. Environments live in `.nox/env/`, are made from the locks in
 `.ci/locks/` with pip, and are made anew when a lock or the Python changes.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -16,6 +17,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 if sys.version_info < (3, 11):
@@ -44,6 +46,7 @@ ENVIRONMENTS = {
     "book": ("--no-deps -r book.txt",),
     "notebooks": KERNEL,
     "cuda": (*KERNEL, "--no-deps -r cuda.txt"),
+    "bench": ("--no-deps -r bench.txt",),
     "canary": (
         "sphinx sphinx-book-theme myst-nb sphinx-external-toc sphinx-design "
         "sphinx-copybutton sphinx-togglebutton sphinx-notfound-page linkify-it-py "
@@ -53,6 +56,16 @@ ENVIRONMENTS = {
 
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 STRICT = ["-W", "-n", "--keep-going"]
+SKIPPED = 77  # how verify says that all it was asked for was skipped
+TOUR = "docs/reference/tour/*.ipynb"  # notebooks with stored outputs
+
+# actionlint reads every workflow and gives its scripts to shellcheck; zizmor looks for
+# what a workflow lets strangers do. Offline, because lint needs no network; pedantic
+# asks for good manners too. Any finding is an error.
+WORKFLOW_LINTERS = (
+    ("actionlint",),
+    ("zizmor", "--offline", "--no-progress", "-q", "--persona=pedantic", ".github"),
+)
 
 # What Jupyter Book adds to Sphinx and a plain Sphinx does without.
 ONLY_IN_JUPYTER_BOOK = ["jupyter_book", "sphinx_thebe", "sphinx_comments"]
@@ -133,16 +146,20 @@ job = nox.session(venv_backend="none")
 @job
 def test(session: nox.Session) -> None:
     """Run the whole test suite. `-- ARGS` go to pytest."""
-    book_python = environment("book")
-    within(
-        session, "notebooks", "-m", "pytest", *session.posargs, BOOK_PYTHON=book_python
-    )
+    pythons = {f"{n.upper()}_PYTHON": environment(n) for n in ("book", "tools")}
+    within(session, "notebooks", "-m", "pytest", *session.posargs, **pythons)
 
 
 @job
 def book(session: nox.Session) -> None:
     """Run every changed notebook, build the site, check it. `-- --force` runs all."""
-    run(session)
+    with alone(session, BUILD / "book.lock"):
+        run(session)
+        publish(session)
+
+
+def publish(session: nox.Session) -> None:
+    """Build all pages, check them in a browser, and move them to their place."""
     built = build_site(session)
     checks = ROOT / "tests" / "site" / "test_built_site.py"
     checked, now = BUILD / "checked", digest_of([built, checks])
@@ -160,9 +177,39 @@ def book(session: nox.Session) -> None:
 @job
 def run(session: nox.Session) -> None:
     """Run changed notebooks and judge them. `-- NAME` chooses, `-- --force` insists."""
-    jobs = str(min(cores(), 4))
-    arguments = ["run", "--jobs", jobs, *session.posargs]
-    within(session, "notebooks", "-m", "verify", *arguments)
+    verify(session, "run", *session.posargs)
+
+
+@job
+def status(session: nox.Session) -> None:
+    """Print what stands for each notebook and profile. Nothing is run."""
+    verify(session, "status")
+
+
+@job
+def why(session: nox.Session) -> None:
+    """Say what changed under a notebook since its last run. `-- NAME` names it."""
+    verify(session, "why", *session.posargs)
+
+
+@job
+def keep(session: nox.Session) -> None:
+    """Take runs into receipts/. `-- --profile cpu` takes their history alone."""
+    verify(session, "keep", *session.posargs)
+
+
+@job
+def regen(session: nox.Session) -> None:
+    """Run the API tour again and store what it prints. `-- -k NAME` chooses a page."""
+    before = {path: path.read_bytes() for path in ROOT.glob(TOUR)}
+    tour = "tests/golden/test_golden.py::test_a_tour_prints_what_it_printed"
+    arguments = ["-q", "--nb-force-regen", tour, *session.posargs]
+    within(session, "notebooks", "-m", "pytest", *arguments)
+    changed = [path for path in before if path.read_bytes() != before[path]]
+    for path in sorted(changed):
+        say(f"rewrote {path.relative_to(ROOT)}: look at git diff before you commit it")
+    if not changed:
+        say("the API tour prints what it printed: no file has changed")
 
 
 @job
@@ -177,17 +224,22 @@ def serve(session: nox.Session) -> None:
 
 @job
 def bench(session: nox.Session) -> None:
-    """Measure every number the book quotes. `-- ARGS` go to verify.bench."""
-    within(session, "notebooks", "-m", "verify.bench", *session.posargs)
+    """Measure speed beside other tools. `-- --keep` for the page, `-- --notebooks`."""
+    pythons = {f"{n.upper()}_PYTHON": environment(n) for n in ("book", "notebooks")}
+    within(session, "bench", "-m", "verify.bench", *session.posargs, **pythons)
 
 
 @job
 def lint(session: nox.Session) -> None:
-    """Check style, formatting, spelling, and that notebooks hold no outputs."""
+    """Check style, spelling, workflows, and that notebooks hold no outputs."""
     within(session, "tools", "-m", "ruff", "check", ".")
     within(session, "tools", "-m", "ruff", "format", "--check", ".")
     within(session, "tools", "-m", "nbstripout", "--keep-id", "--verify", *notebooks())
     within(session, "tools", "-m", "codespell_lib")
+    for command in WORKFLOW_LINTERS:
+        tool(session, *command)
+    if platform.machine() != "aarch64":  # shellcheck has no wheel there
+        tool(session, "shellcheck", ".ci/run")
 
 
 @job
@@ -214,9 +266,9 @@ def rebuild(session: nox.Session) -> None:
 
 @job
 def gpu(session: nox.Session) -> None:
-    """Run the notebooks on this machine's CUDA device. `-- ARGS` go to verify."""
-    profile = ["--profile", "cuda", "--jobs", "1"]
-    within(session, "cuda", "-m", "verify", "run", *profile, *session.posargs)
+    """Run the notebooks on this machine's CUDA devices. `-- ARGS` go to verify."""
+    arguments = ["run", "--profile", "cuda", *session.posargs]
+    within(session, "cuda", "-m", "verify", *arguments)  # all skipped is a failure here
 
 
 @job
@@ -238,7 +290,40 @@ def canary(session: nox.Session) -> None:
         conf.unlink(missing_ok=True)
 
 
-def within(session: nox.Session, name: str, *arguments: str, **handbook: str) -> None:
+def verify(session: nox.Session, *words: str, inside: str = "notebooks") -> None:
+    """Run a command of verify. Its exit code 77, all skipped, is no failure here."""
+    within(session, inside, "-m", "verify", *words, success_codes=[0, SKIPPED])
+
+
+@contextlib.contextmanager
+def alone(session: nox.Session, lock: Path) -> Iterator[None]:
+    """Keep two commands from building in the same folders at once."""
+    import fcntl
+
+    lock.parent.mkdir(exist_ok=True)
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            session.error("Another command builds this book right now: wait for it.")
+        yield
+
+
+def tool(session: nox.Session, name: str, *arguments: str) -> None:
+    """Run a program of the tools environment, which finds its helpers there too."""
+    folder = str(Path(environment("tools")).parent)
+    env = {"PATH": os.pathsep.join([folder, os.environ.get("PATH", "")])}
+    program = shutil.which(name, path=folder) or name
+    session.run(program, *arguments, env=env, external=True)
+
+
+def within(
+    session: nox.Session,
+    name: str,
+    *arguments: str,
+    success_codes: Iterable[int] = (0,),
+    **handbook: str,
+) -> None:
     """Run an environment's Python; `handbook` becomes HANDBOOK_* variables."""
     env = {
         "OMP_NUM_THREADS": "1",  # more threads are 3 to 34 times slower on a busy box
@@ -246,7 +331,13 @@ def within(session: nox.Session, name: str, *arguments: str, **handbook: str) ->
         "PYTHONNOUSERSITE": "1",
         **{f"HANDBOOK_{key}": value for key, value in handbook.items()},
     }
-    session.run(environment(name), *arguments, env=env, external=True)
+    session.run(
+        environment(name),
+        *arguments,
+        env=env,
+        external=True,
+        success_codes=success_codes,
+    )
 
 
 def build_site(session: nox.Session) -> Path:
@@ -277,13 +368,6 @@ def digest_of(places: list[Path]) -> str:
 def notebooks() -> list[str]:
     """Return the source notebooks, as paths below the root."""
     return sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("notebooks/*.ipynb"))
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parent.parent
 LOCKS = Path(".ci", "locks")
+REQUIRES = "requires.yml"
 
 # torch brings these itself, in the flavor of the index it came from.
 TORCH_WHEELS = re.compile(r"torch|triton(-windows)?|(cuda|nvidia)-.+")
@@ -43,12 +44,16 @@ class LockError(Exception):
 
 @dataclass(frozen=True)
 class Lock:
-    """One lock file: what it resolves, what it builds on, what its header says."""
+    """One lock file: what it resolves, what it builds on, what its header says.
+
+    `on_top_of` names the lock it only adds to, `agrees_with` one it takes versions of.
+    """
 
     name: str
     groups: tuple[str, ...]
     header: str
     on_top_of: str | None = None
+    agrees_with: str | None = None
     platforms: tuple[str, ...] = ("linux", "darwin", "win32")
 
 
@@ -99,6 +104,15 @@ The environment that builds the site: Jupyter Book, no torch.
   pip install --no-deps -r .ci/locks/book.txt""",
     ),
     Lock(
+        "bench",
+        ("bench",),
+        """\
+The environment of the speed bench: what `verify run` needs, in the versions of
+notebooks.txt, and the tools it is held against. No torch.
+  pip install --no-deps -r .ci/locks/bench.txt""",
+        agrees_with="notebooks",
+    ),
+    Lock(
         "tools",
         ("tools",),
         """\
@@ -119,6 +133,10 @@ torch alone: pip takes the flavor the machine's index offers (CPU or CUDA) and a
 wheels that flavor needs.
   pip install -r .ci/locks/torch.txt -c .ci/locks/notebooks.txt"""
 
+REQUIRES_HEADER = """\
+Which package of notebooks.txt asks for which. A run rests on the versions of all that
+its notebook imports and of what those ask for; see verify/versions.py."""
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Resolve every lock, check that they agree, then write them all."""
@@ -131,16 +149,31 @@ def main(arguments: list[str] | None = None) -> int:
         action="store_true",
         help="also ignore the pins of the notebooks; for the nightly job",
     )
+    parser.add_argument(
+        "--oldest",
+        action="store_true",
+        help="take the floors of [tool.handbook.oldest]; for the nightly job",
+    )
     options = parser.parse_args(arguments)
     try:
-        files = newest(ROOT) if options.newest else locked(ROOT, options.upgrade)
+        files = chosen(options)
     except LockError as error:
         print(f"The locks were left as they are: {error}", file=sys.stderr)
         return 1
     for name, text in files.items():
-        write(ROOT / LOCKS / f"{name}.txt", text)
-        print(f"{LOCKS / name}.txt: {text.count('==')} pins")
+        path = LOCKS / (name if name == REQUIRES else f"{name}.txt")
+        write(ROOT / path, text)
+        print(f"{path}: {text.count('==') or 'no'} pins")
     return 0
+
+
+def chosen(options: argparse.Namespace) -> dict[str, str]:
+    """Return the text of the locks that the command line asks for."""
+    if options.newest and options.oldest:
+        raise LockError("--newest and --oldest exclude each other; choose one.")
+    if options.newest:
+        return newest(ROOT)
+    return oldest(ROOT) if options.oldest else locked(ROOT, options.upgrade)
 
 
 def locked(root: Path, upgrade: bool = False) -> dict[str, str]:
@@ -148,11 +181,11 @@ def locked(root: Path, upgrade: bool = False) -> dict[str, str]:
     files: dict[str, str] = {}
     pins: dict[str, list[Requirement]] = {}
     for lock in PLAN:
-        answer = resolve(
-            root, lock, held=pins.get(lock.on_top_of or "", []), upgrade=upgrade
-        )
+        base = lock.on_top_of or lock.agrees_with or ""
+        answer = resolve(root, lock, held=pins.get(base, []), upgrade=upgrade)
         if lock.name == "notebooks":
             files["torch"] = render(TORCH_HEADER, [only_torch(answer)])
+            files[REQUIRES] = requires(answer)
         kept = installable(answer, lock.platforms)
         if lock.on_top_of:
             kept = added(pins[lock.on_top_of], kept, lock)
@@ -163,20 +196,61 @@ def locked(root: Path, upgrade: bool = False) -> dict[str, str]:
 
 def newest(root: Path) -> dict[str, str]:
     """Return the notebooks' locks with every pin of pyproject.toml let go."""
-    asked = [*group(root, "notebooks"), *group(root, "test")]
-    names = sorted({Requirement(line).name for line in asked})
+    names = sorted({Requirement(line).name for line in asked(root)})
     never = [line for line in overrides(root) if "never" in line]
-    with tempfile.TemporaryDirectory() as folder:
-        (wanted := Path(folder, "wanted.in")).write_text("\n".join(names))
-        (omitted := Path(folder, "never.in")).write_text("\n".join(never))
-        answer = compiled(
-            folder, ["--no-config", "--override", str(omitted), str(wanted)]
-        )
     header = "The newest versions that resolve together. Not for committing."
-    everything = installable(answer, PLAN[0].platforms)
+    return together(names, never, header)
+
+
+def oldest(root: Path) -> dict[str, str]:
+    """Return the notebooks' locks with the oldest libraries that are supported.
+
+    The floors of pyproject.toml take the place of the pins; whatever they do not touch
+    stays as it is locked, so that a failure is a floor's.
+    """
+    low = floors(root)
+    committed = [root / LOCKS / f"{name}.txt" for name in ("notebooks", "test")]
+    pins = parse("\n".join(file.read_text(encoding="utf-8") for file in committed))
+    known = [line_of(pin) for pin in pins if canonicalize_name(pin.name) not in low]
+    header = "The oldest versions that pyproject.toml supports. Not for committing."
+    wanted = lowered(asked(root), low)
+    return together(wanted, lowered(overrides(root), low), header, "\n".join(known))
+
+
+def floors(root: Path) -> dict[str, str]:
+    """Return the oldest supported version of each library that has a floor."""
+    table = settings(root).get("tool", {}).get("handbook", {}).get("oldest", {})
+    low = {canonicalize_name(name): version for name, version in table.items()}
+    named = {canonicalize_name(Requirement(line).name) for line in asked(root)}
+    if not low or low.keys() - named:
+        raise LockError(
+            "[tool.handbook.oldest] in pyproject.toml must give floors of packages "
+            f"that the notebooks or tests ask for, and has {sorted(low) or 'none'}."
+        )
+    return low
+
+
+def lowered(lines: Iterable[str], low: dict[str, str]) -> list[str]:
+    """Return requirement lines with each floor in the place of what was asked."""
+    names = {line: canonicalize_name(Requirement(line).name) for line in lines}
+    return [
+        f"{name}=={low[name]}" if name in low else line for line, name in names.items()
+    ]
+
+
+def together(
+    wanted: Iterable[str], override: Iterable[str], header: str, known: str = ""
+) -> dict[str, str]:
+    """Resolve the kernel's and the tests' packages at once, as unusual locks."""
+    with tempfile.TemporaryDirectory() as folder:
+        (asked_for := Path(folder, "wanted.in")).write_text("\n".join(wanted))
+        (forced := Path(folder, "override.in")).write_text("\n".join(override))
+        arguments = ["--no-config", "--override", str(forced), str(asked_for)]
+        answer = compiled(folder, arguments, known)
     return {
         "torch": render(header, [only_torch(answer)]),
-        "notebooks": render(header, everything),
+        "notebooks": render(header, installable(answer, PLAN[0].platforms)),
+        REQUIRES: requires(answer),
         "test": render(header + " All of it stands in notebooks.txt.", []),
     }
 
@@ -203,7 +277,8 @@ def compiled(
     import uv
 
     command = [uv.find_uv_bin(), "pip", "compile", "--quiet", "--universal"]
-    command += ["--python-version", PYTHONS[0], "--no-annotate", "--no-header"]
+    command += ["--python-version", PYTHONS[0], "--no-header"]
+    command += ["--annotation-style", "line"]
     with tempfile.TemporaryDirectory() as beside:
         (answer := Path(beside, "answer.txt")).write_text(known, encoding="utf-8")
         command += ["--output-file", str(answer), *arguments]
@@ -213,10 +288,39 @@ def compiled(
         return parse(answer.read_text(encoding="utf-8"))
 
 
-def parse(text: str) -> list[Requirement]:
+class Pin(Requirement):
+    """A pinned requirement, and the packages that asked for it, where uv told."""
+
+    via: frozenset[str] = frozenset()
+
+
+def parse(text: str) -> list[Pin]:
     """Read requirements, one a line, skipping comments and blank lines."""
-    lines = (line.split(" #")[0].strip() for line in text.splitlines())
-    return [Requirement(line) for line in lines if line and not line.startswith("#")]
+    pins = []
+    for line in text.splitlines():
+        wanted, _, note = line.partition("#")
+        if wanted.strip():
+            pin = Pin(wanted.strip())
+            parents = re.sub(r"\([^)]*\)", "", note.removeprefix(" via")).split(",")
+            pin.via = frozenset(canonicalize_name(p.strip()) for p in parents)
+            pins.append(pin)
+    return pins
+
+
+def requires(pins: Iterable[Pin]) -> str:
+    """Return the text of requires.yml: what each package asks for, one a line.
+
+    What no platform installs is left out, and so is who is no package: the project
+    itself and the resolver's options.
+    """
+    pins = [pin for pin in pins if "never" not in str(pin.marker)]
+    names = {canonicalize_name(pin.name) for pin in pins}
+    rows: dict[str, set[str]] = {}
+    for pin in pins:
+        for parent in pin.via & names:
+            rows.setdefault(parent, set()).add(canonicalize_name(pin.name))
+    lines = [f"{name}: {' '.join(sorted(rows[name]))}" for name in sorted(rows)]
+    return "\n".join([*commented(REQUIRES_HEADER), *lines]) + "\n"
 
 
 def installable(
@@ -341,6 +445,11 @@ def group(root: Path, name: str) -> list[str]:
     return [line for line in table[name] if isinstance(line, str)]
 
 
+def asked(root: Path) -> list[str]:
+    """Return what the notebooks and their tests ask for."""
+    return [*group(root, "notebooks"), *group(root, "test")]
+
+
 def overrides(root: Path) -> list[str]:
     """Return the overrides that pyproject.toml declares to the resolver."""
     return settings(root)["tool"]["uv"]["override-dependencies"]
@@ -353,9 +462,13 @@ def settings(root: Path) -> dict:
 
 def render(header: str, pins: Iterable[Requirement]) -> str:
     """Return a lock file's text."""
+    return "\n".join([*commented(header), *map(line_of, pins)]) + "\n"
+
+
+def commented(header: str) -> list[str]:
+    """Return a header as comment lines, with who made the file."""
     intro = f"{header}\nMade by `python3 noxfile.py -s lock`; do not edit by hand."
-    comments = [f"# {line}" for line in intro.splitlines()]
-    return "\n".join([*comments, *map(line_of, pins)]) + "\n"
+    return [f"# {line}" for line in intro.splitlines()]
 
 
 def line_of(pin: Requirement) -> str:

@@ -2,11 +2,13 @@
 
 import ast
 import importlib.util
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -38,7 +40,7 @@ def front_door(checkout: Path, *arguments: str, python=sys.executable, **env: st
 def sessions() -> list[ast.FunctionDef]:
     body = ast.parse(NOXFILE.read_text(encoding="utf-8")).body
     functions = [node for node in body if isinstance(node, ast.FunctionDef)]
-    return [f for f in functions if any(d.id == "job" for d in f.decorator_list)]
+    return [f for f in functions if "job" in map(ast.unparse, f.decorator_list)]
 
 
 @pytest.mark.skipif(
@@ -130,6 +132,11 @@ def fake_venv(home: Path) -> None:
 @pytest.fixture
 def front(checkout, monkeypatch):
     """Import the front door of a fresh checkout, with a stand-in for nox."""
+    return stand_in_for_nox(checkout, monkeypatch)
+
+
+def stand_in_for_nox(checkout, monkeypatch):
+    """Import a checkout's front door as if nox were there."""
     import types
 
     nox = types.ModuleType("nox")
@@ -141,6 +148,98 @@ def front(checkout, monkeypatch):
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
+
+
+@pytest.fixture(scope="module")
+def door(tmp_path_factory):
+    """Return a checkout whose kernel environment is a stand-in: this test's."""
+    home = tmp_path_factory.mktemp("door")
+    for name in ("noxfile.py", "verify", "snippets", ".ci"):
+        source = ROOT / name
+        if source.is_dir():
+            ignore = shutil.ignore_patterns("__pycache__", "fixtures")
+            shutil.copytree(source, home / name, ignore=ignore)
+        else:
+            shutil.copy(source, home)
+    kernel = home / ".nox" / "env" / "notebooks"
+    (kernel / "bin").mkdir(parents=True)
+    python = kernel / "bin" / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    python.chmod(0o755)
+    with pytest.MonkeyPatch.context() as patch:
+        made_from = stand_in_for_nox(home, patch).digest("notebooks")
+    (kernel / "made-from").write_text(made_from, encoding="utf-8")
+    return home
+
+
+def give(door: Path, source: str, **entry) -> None:
+    """Give a checkout one notebook with one cell."""
+    cell = {"cell_type": "code", "id": "a", "metadata": {}, "source": source}
+    cell |= {"outputs": [], "execution_count": None}
+    notebook = {"cells": [cell], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    plain = {"title": "One", "time_limit": 60, "profiles": {"cpu": {}}, "expect": {}}
+    (door / "notebooks").mkdir(exist_ok=True)
+    (door / "notebooks" / "one.ipynb").write_text(json.dumps(notebook))
+    catalog = {"notebooks": {"one": plain | entry}}
+    (door / "notebooks" / "catalog.yml").write_text(json.dumps(catalog))
+
+
+def test_the_exit_code_of_a_kernel_reaches_the_shell(door):
+    give(door, "import os; os._exit(3)")
+    done = front_door(door, "-s", "run")
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "one crashed: cell 1 (code cell 1) `import os; os._exit(3)`" in said
+    assert "the kernel died, exit code 3" in said
+    shell = f'set -e; "{sys.executable}" "{door / "noxfile.py"}" -s run; echo green'
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "green" not in done.stdout
+    give(door, "x = 1")
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("green\n")
+
+
+def test_a_skip_is_no_failure_of_a_session_and_an_expired_one_is(door):
+    skip = {"probe": {"cores_below": 10**6}, "reason": "too small", "owner": "us"}
+    for expires, code in ((f"{date.today()}", 0), ("2020-01-01", 1)):
+        declared = {"cpu": {"skip": {**skip, "expires": expires}}}
+        give(door, "x = 1", profiles=declared)
+        done = front_door(door, "-s", "run")
+        assert done.returncode == code
+    assert "its skip expired on 2020-01-01" in done.stdout + done.stderr
+
+
+def test_two_commands_do_not_build_one_book_at_once(door):
+    import fcntl
+
+    (door / "_build").mkdir(exist_ok=True)
+    with (door / "_build" / "book.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        done = front_door(door, "-s", "book")
+    assert done.returncode != 0
+    assert "Another command builds this book right now" in done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("red", ["lint", "test", "book"])
+def test_ci_stops_red_at_the_first_job_that_fails(tmp_path, red):
+    """A stand-in for Python plays the jobs: one of them fails."""
+    (tmp_path / ".ci").mkdir()
+    shutil.copy(ROOT / ".ci" / "run", tmp_path / ".ci")
+    jobs = f'#!/bin/sh\necho "job $3"\n[ "$3" != {red} ] || exit 1\n'
+    for name, text in (("python3", jobs), ("chromium", "#!/bin/sh\n")):
+        (tmp_path / name).write_text(text, encoding="utf-8")
+        (tmp_path / name).chmod(0o755)
+    path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", str(tmp_path / ".ci" / "run")],
+        env={**os.environ, "PATH": path},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == f"job {red}"
 
 
 def test_ci_runs_style_then_tests_then_the_book():

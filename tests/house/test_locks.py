@@ -14,6 +14,7 @@ from verify import locks
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / ".ci" / "locks").glob("*.txt"))
 BY_NAME = {lock.name: lock for lock in locks.PLAN}
+GROUPS = ["notebooks", "cuda", "test", "book", "bench", "tools"]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -39,11 +40,11 @@ def test_every_lock_is_planned_and_every_planned_lock_exists():
     assert {file.stem for file in FILES} == {*BY_NAME, "torch"}
 
 
-@pytest.mark.parametrize("group", ["notebooks", "cuda", "test", "book", "tools"])
+@pytest.mark.parametrize("group", GROUPS)
 @pytest.mark.parametrize("place", locks.targets(["linux"]), ids=locks.describe)
 def test_a_lock_holds_everything_its_group_asks_for(group, place):
     found = locks.versions(installed_with(group), place)
-    for requirement in asked(group):
+    for requirement in (line for line in asked(group) if locks.applies(line, place)):
         version = found.get(canonicalize_name(requirement.name))
         assert version is not None, f"{requirement} is in no lock"
         assert requirement.specifier.contains(version), f"{requirement}, not {version}"
@@ -85,6 +86,15 @@ def test_the_notebooks_lock_leaves_torch_to_its_own_file():
 def test_the_cuda_lock_only_adds_to_the_notebooks_lock():
     assert names("cuda") & (names("notebooks") | {"torch", "timm", "attr"}) == set()
     assert {"unsloth", "unsloth-zoo", "torchvision"} <= names("cuda")
+
+
+@pytest.mark.parametrize("place", locks.targets(["linux"]), ids=locks.describe)
+def test_the_bench_runs_on_the_versions_of_the_notebooks(place):
+    bench, kernel = (locks.versions(pins(n), place) for n in ("bench", "notebooks"))
+    both = bench.keys() & kernel.keys()
+    assert {"papermill", "nbclient", "ipykernel", "psutil"} <= both
+    assert {n: bench[n] for n in both} == {n: kernel[n] for n in both}
+    assert "torch" not in bench
 
 
 def test_what_one_lock_adds_may_not_contradict_the_lock_below():
@@ -145,6 +155,54 @@ def test_every_pin_in_pyproject_has_its_reason_beside_it():
     pinned = [line for line in lines if re.match(r'\s+"[^"]+(==|;)[^"]*",', line)]
     assert len(pinned) >= 10
     assert [line for line in pinned if not re.search(r'",\s+# \S+ \w+', line)] == []
+
+
+def test_every_floor_is_at_most_what_is_locked_and_has_its_reason_beside_it():
+    locked = {canonicalize_name(pin.name): pin for pin in pins("notebooks")}
+    low = locks.floors(ROOT)
+    newer = [
+        name
+        for name, version in low.items()
+        if not Requirement(f"{name}>={version}").specifier.contains(
+            str(locked[name].specifier).removeprefix("==")
+        )
+    ]
+    assert newer == []
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    table = text.split("[tool.handbook.oldest]")[1].split("\n\n")[0]
+    reasons = re.findall(r'^([\w-]+) = "[\d.]+" +# \S+ \w+', table, re.MULTILINE)
+    assert set(reasons) == set(low)
+
+
+def test_floors_take_the_place_of_pins_and_of_overrides():
+    lines = [
+        "torch==2.13.0",
+        "datasets==4.8.5",
+        "papermill",
+        "attr ; sys_platform == 'n'",
+    ]
+    low = {"datasets": "4.0.0", "papermill": "2.4.0"}
+    assert locks.lowered(lines, low) == [
+        "torch==2.13.0",
+        "datasets==4.0.0",
+        "papermill==2.4.0",
+        "attr ; sys_platform == 'n'",
+    ]
+
+
+@pytest.mark.parametrize("table", ["", '[tool.handbook.oldest]\nnumpi = "1.0"\n'])
+def test_a_floor_of_nothing_that_is_asked_for_is_refused(tmp_path, table):
+    groups = '[dependency-groups]\nnotebooks = ["numpy"]\ntest = ["pytest"]\n'
+    (tmp_path / "pyproject.toml").write_text(groups + table)
+    with pytest.raises(
+        locks.LockError, match=r"must give floors .* has (none|.'numpi)"
+    ):
+        locks.floors(tmp_path)
+
+
+def test_the_newest_and_the_oldest_versions_exclude_each_other(capsys):
+    assert locks.main(["--newest", "--oldest"]) == 1
+    assert "exclude each other" in capsys.readouterr().err
 
 
 def test_these_tests_run_on_the_locked_versions():
