@@ -6,17 +6,16 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from dataclasses import dataclass, field
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import psutil
 
-from verify import ending, machine, receipts, vram
+from verify import crew, ending, machine, receipts, vram
 from verify.catalog import Entry
-from verify.crew import Worker
 from verify.receipts import Receipt
 from verify.source import read_notebook
 
@@ -44,7 +43,7 @@ class Flight:
     receipt: Receipt
     work: Path
     folder: Path
-    process: subprocess.Popen
+    process: ForkServerProcess
     began: float
     expected: float
     cells: int
@@ -64,7 +63,7 @@ class Flight:
     @property
     def ended(self) -> bool:
         """Whether the worker has left."""
-        return self.process.poll() is not None
+        return not self.process.is_alive()
 
     def at(self) -> int:
         """Return the number of the cell that runs, 0 before the first."""
@@ -74,21 +73,18 @@ class Flight:
 def start(
     entry: Entry,
     receipt: Receipt,
-    worker: Worker,
     *,
     sockets: Path,
     expected: float,
     gpu: str | None,
     threads: int,
 ) -> Flight:
-    """Give a worker its notebook and a fresh folder.
+    """Start a worker in a fresh folder.
 
     Parameters
     ----------
     entry, receipt : Entry, Receipt
         What runs, and its receipt as far as it is known.
-    worker : Worker
-        The process that runs it.
     sockets : Path
         A folder with a short path, for the kernel's sockets.
     expected : float
@@ -116,13 +112,13 @@ def start(
         "environment": environment,
     }
     receipts.write_text(folder / "job.json", json.dumps(job))
-    worker.give(folder / "job.json")
+    (folder / "log.txt").touch()
     return Flight(
         entry=entry,
         receipt=receipt,
         work=work,
         folder=folder,
-        process=worker.process,
+        process=crew.start(folder / "job.json"),
         began=time.monotonic(),
         expected=expected,
         cells=len(read_notebook(entry.path)["cells"]),
@@ -160,7 +156,7 @@ def land(one: Flight) -> Receipt:
             work=one.work,
             seconds=seconds,
             peak=one.peak,
-            code=one.process.returncode,
+            code=one.process.exitcode,
             stopped=one.stopped,
             vram=one.gpu.peak() if one.gpu else None,
             oom_kills=machine.out_of_memory_kills() - one.oom_kills,
@@ -176,8 +172,7 @@ def end(one: Flight) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
     one.process.kill()
-    one.process.wait()
-    one.process.stdin.close()
+    one.process.join()
     if one.gpu:
         one.gpu.end()
 

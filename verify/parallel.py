@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verify import budget, display, ending, flight, machine, versions
+from verify import budget, crew, display, ending, flight, machine, versions
 from verify.budget import Budget, Need
 from verify.catalog import CatalogError, Entry
-from verify.crew import Crew
 from verify.display import Display, Show
 from verify.execute import Interrupted
 from verify.flight import Flight
@@ -32,7 +31,6 @@ class Options:
     threads: int
     display: Display
     sockets: Path
-    crew: Crew
 
 
 def execute(
@@ -69,15 +67,15 @@ def execute(
         _locked(root, entries),
         tempfile.TemporaryDirectory(prefix="verify-") as sockets,
         _signals_raise(),
-        _crew(root, min(len(entries), jobs or machine.cores())) as crew,
         display.choose(show) as screen,
     ):
+        crew.prepare()
         waiting = budget.needs(entries, profile)
         accelerated = any(need.gpu for need in waiting)
         purse = Budget.of_machine(jobs, accelerated)
         threads = machine.cores() // max(1, len(purse.gpus)) if accelerated else 1
         screen.say(f"{len(waiting)} to run, {purse.words()}")
-        options = Options(profile, max(1, threads), screen, Path(sockets), crew)
+        options = Options(profile, max(1, threads), screen, Path(sockets))
         return _execute_all(waiting, purse, options)
 
 
@@ -104,7 +102,6 @@ def _execute_all(
                 started = _start(need, gpu, options)
                 if isinstance(started, Flight):
                     running.append(started)
-                    options.crew.ready(min(1, len(waiting)))
                 else:
                     results[started.notebook] = started
                     purse.give_back(started.notebook)
@@ -140,7 +137,6 @@ def _start(need: Need, gpu: str | None, options: Options) -> Flight | Receipt:
     return flight.start(
         entry,
         receipt,
-        options.crew.call(),
         sockets=options.sockets,
         expected=need.seconds,
         gpu=gpu,
@@ -164,17 +160,6 @@ def _problem(entry: Entry, receipt: Receipt) -> str | None:
             "run it through python3 noxfile.py"
         )
     return None
-
-
-@contextlib.contextmanager
-def _crew(root: Path, count: int) -> Iterator[Crew]:
-    """Have workers load while this process looks at the machine."""
-    crew = Crew(root / "_build" / "jobs")
-    try:
-        crew.ready(count)
-        yield crew
-    finally:
-        crew.dismiss()
 
 
 @contextlib.contextmanager

@@ -1,8 +1,7 @@
 """Executes one notebook in a process of its own, so that the parent can always end it.
 
-``python -m verify.worker`` loads what it needs, waits for the path of a job on its
-stdin, writes one line per cell to the job's events file while it runs, and leaves the
-notebook and a result behind. It serves one notebook.
+It reads what to run from a file, writes one line per cell to the job's events file, and
+leaves the notebook and a result behind. See ``verify.crew``.
 """
 
 # ruff: noqa: E402  (one line must come before the imports)
@@ -11,6 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import multiprocessing
 import os
 import re
 import shutil
@@ -138,6 +138,19 @@ class Job:
         (self.folder / "result.json").write_text(text, encoding="utf-8")
 
 
+def serve(path: Path) -> None:
+    """Run one job in this process, as the leader of a session of its own.
+
+    Ctrl-C then reaches only the parent, which decides what becomes of this run. What
+    this process and its kernel write outside of any cell goes to the job's log.
+    """
+    os.setsid()
+    log = os.open(path.parent / "log.txt", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    for stream in (1, 2):
+        os.dup2(log, stream)
+    main(path)
+
+
 def main(path: Path) -> None:
     """Run the job and say how it ended; any other error is the parent's to report."""
     job = Job(path)
@@ -228,23 +241,8 @@ def _stop(job: Job) -> None:
 
 
 def _end_with_parent() -> None:
-    """Leave when the parent's end of stdin closes; the kernel follows by itself."""
-    while os.read(0, 1):
-        pass
+    """Leave when the process that asked for this run is gone; the kernel follows."""
+    parent = multiprocessing.parent_process()
+    parent.join()
     shutil.rmtree(jupyter_runtime_dir(), ignore_errors=True)
     os._exit(1)
-
-
-def _given() -> Path | None:
-    """Wait for the path of a job; None when the parent leaves without giving one."""
-    line = b""
-    while not line.endswith(b"\n"):
-        byte = os.read(0, 1)
-        if not byte:
-            return None
-        line += byte
-    return Path(os.fsdecode(line[:-1]))
-
-
-if __name__ == "__main__" and (job_path := _given()):
-    main(job_path)
