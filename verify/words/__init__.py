@@ -1,0 +1,1 @@
+"""Checks what pages say outside code: one spelling a term, links, texts of images."""
