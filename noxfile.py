@@ -47,6 +47,7 @@ ENVIRONMENTS = {
     "notebooks": KERNEL,
     "cuda": (*KERNEL, "--no-deps -r cuda.txt"),
     "bench": ("--no-deps -r bench.txt",),
+    "trainer": ("--no-deps -r trainer.txt",),
     "canary": (
         "sphinx sphinx-book-theme myst-nb sphinx-external-toc sphinx-design "
         "sphinx-copybutton sphinx-togglebutton sphinx-notfound-page linkify-it-py "
@@ -146,8 +147,7 @@ job = nox.session(venv_backend="none")
 @job
 def test(session: nox.Session) -> None:
     """Run the whole test suite. `-- ARGS` go to pytest."""
-    pythons = {f"{n.upper()}_PYTHON": environment(n) for n in ("book", "tools")}
-    within(session, "notebooks", "-m", "pytest", *session.posargs, **pythons)
+    within(session, "notebooks", "-m", "pytest", *session.posargs, **pythons())
 
 
 @job
@@ -155,6 +155,8 @@ def book(session: nox.Session) -> None:
     """Run every changed notebook, build the site, check it. `-- --force` runs all."""
     with alone(session, BUILD / "book.lock"):
         run(session)
+        check_blocks(session)
+        check_words(session)
         publish(session)
 
 
@@ -225,8 +227,7 @@ def serve(session: nox.Session) -> None:
 @job
 def bench(session: nox.Session) -> None:
     """Measure speed beside other tools. `-- --keep` for the page, `-- --notebooks`."""
-    pythons = {f"{n.upper()}_PYTHON": environment(n) for n in ("book", "notebooks")}
-    within(session, "bench", "-m", "verify.bench", *session.posargs, **pythons)
+    within(session, "bench", "-m", "verify.bench", *session.posargs, **pythons())
 
 
 @job
@@ -240,6 +241,43 @@ def lint(session: nox.Session) -> None:
         tool(session, *command)
     if platform.machine() != "aarch64":  # shellcheck has no wheel there
         tool(session, "shellcheck", ".ci/run")
+
+
+@job
+def blocks(session: nox.Session) -> None:
+    """Check every code block of the book. `-- PAGES` chooses pages or folders."""
+    check_blocks(session, *session.posargs)
+
+
+@job
+def words(session: nox.Session) -> None:
+    """Check terms, links and image texts. `-- links --external` asks the network."""
+    check_words(session, *session.posargs)
+
+
+@job
+def mdx(session: nox.Session) -> None:
+    """Export the book as MDX, compile it for real, and build it with rspress.
+
+
+    Without executed notebooks (`run` or `book` makes them) pages say so, and show code.
+    """
+    node, pages = node_modules(session), BUILD / "mdx"
+    within(session, "book", "-m", "verify.export", str(pages))
+    site = {
+        "HANDBOOK_MDX_PAGES": str(pages),
+        "HANDBOOK_MDX_SITE": str(BUILD / "mdx-site"),
+    }
+    with session.chdir(node):
+        session.run("node", "compile.mjs", str(pages), external=True)
+        session.run("npx", "rspress", "build", env=site, external=True)
+    say(f"the exported pages are in {pages}, their site is in {BUILD / 'mdx-site'}")
+
+
+@job
+def covered(session: nox.Session) -> None:
+    """Measure which tests run the code that pages show. `-- ARGS` go to pytest."""
+    within(session, "notebooks", "-m", "verify.covered", *session.posargs)
 
 
 @job
@@ -293,6 +331,45 @@ def canary(session: nox.Session) -> None:
 def verify(session: nox.Session, *words: str, inside: str = "notebooks") -> None:
     """Run a command of verify. Its exit code 77, all skipped, is no failure here."""
     within(session, inside, "-m", "verify", *words, success_codes=[0, SKIPPED])
+
+
+def check_blocks(session: nox.Session, *pages: str) -> None:
+    """Check code blocks; all of them leave `_build/blocks.json` for the pages."""
+    chosen = pages or ("--json", str(BUILD / "blocks.json"))
+    within(session, "tools", "-m", "verify.blocks", *chosen, **pythons())
+
+
+def check_words(session: nox.Session, *words: str) -> None:
+    """Check what the pages say, beside their code."""
+    within(session, "tools", "-m", "verify.words", *words)
+
+
+def node_modules(session: nox.Session) -> Path:
+    """Return the npm project that checks exported pages, installed from its lock."""
+    source, home = ROOT / "verify" / "export" / "site", NOX / "env" / "mdx-node"
+    wanted, stamp = digest_of([source]), home / "made-from"
+    if stamp.exists() and stamp.read_text() == wanted:
+        return home
+    if not (shutil.which("node") and shutil.which("npm")):
+        session.error(
+            "node and npm are missing: install Node.js 20.19, 22.12 or newer."
+        )
+    shutil.rmtree(home, ignore_errors=True)
+    shutil.copytree(source, home)
+    with session.chdir(home):
+        # Not `npm ci`: it insists on programs for every platform, and not each registry
+        # offers them all. The versions are the lock's either way.
+        session.run(
+            *"npm install --no-save --no-audit --no-fund".split(), external=True
+        )
+    stamp.write_text(wanted)
+    return home
+
+
+def pythons() -> dict[str, str]:
+    """Return the Pythons that a program asks to run another by, as *_PYTHON."""
+    names = ("book", "notebooks", "tools", "trainer")
+    return {f"{name.upper()}_PYTHON": environment(name) for name in names}
 
 
 @contextlib.contextmanager

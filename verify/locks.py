@@ -120,6 +120,14 @@ Linters, and the resolver that makes these locks.
   pip install --no-deps -r .ci/locks/tools.txt""",
     ),
     Lock(
+        "trainer",
+        ("trainer",),
+        """\
+The models of the Trainer that the platform ships: manifests in guides are held against
+them, and against the newest ones of tools.txt.
+  pip install --no-deps -r .ci/locks/trainer.txt""",
+    ),
+    Lock(
         "front",
         ("front",),
         """\

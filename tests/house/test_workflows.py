@@ -83,8 +83,8 @@ def linters() -> list[list[str]]:
     return [list(command) for command in ast.literal_eval(values[0])]
 
 
-def test_there_are_three_workflows():
-    assert set(TEXTS) == {"docs", "gpu", "nightly"}
+def test_there_are_four_workflows():
+    assert set(TEXTS) == {"docs", "gpu", "mdx", "nightly"}
 
 
 @pytest.mark.parametrize("name", TEXTS)

@@ -17,7 +17,9 @@ def listed() -> list[str]:
 
 
 def test_every_page_is_in_the_contents_once():
-    pages = [*ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/**/*.ipynb")]
+    pages = [
+        p for kind in ("md", "mdx", "ipynb") for p in ROOT.glob(f"docs/**/*.{kind}")
+    ]
     pages += ROOT.glob("notebooks/*.ipynb")
     there = [str(page.relative_to(ROOT).with_suffix("")) for page in pages]
     assert sorted(listed()) == sorted(there)
@@ -47,7 +49,7 @@ def test_every_canary_that_the_pages_name_exists():
 
 
 def test_every_command_of_the_install_page_names_what_exists():
-    page = (ROOT / "docs/how-to/install.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/how-to/install.mdx").read_text(encoding="utf-8")
     for lock in re.findall(r"-[rc] (\S+\.txt)", page):
         assert (ROOT / lock).is_file(), lock
     front_door = (ROOT / "noxfile.py").read_text(encoding="utf-8")

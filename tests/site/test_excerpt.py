@@ -1,7 +1,13 @@
 """An excerpt is found exactly once, or the reader of the log learns why not."""
 
+import hashlib
+import json
+from pathlib import Path
+
 import pytest
 
+from verify import covered
+from verify.sphinx_ext import excerpt
 from verify.sphinx_ext.excerpt import SnippetError, find, regions
 
 MODULE = """
@@ -117,3 +123,89 @@ def test_a_module_that_is_not_python_is_an_error_with_its_line(root):
 def test_a_region_of_another_kind_of_file_is_found(root):
     (root / "a.yml").write_text("# region: top\nkey: 1\n# endregion: top\n")
     assert find(root, "a.yml#top").code == "key: 1"
+
+
+ROOT = Path(__file__).resolve().parents[2]
+TESTS = "def test_a():\n    pass\n\n\ndef test_b():\n    pass\n"
+
+
+def covers(*names):
+    return [f"tests/test_{one.replace('::', '.py::test_')}" for one in names]
+
+
+@pytest.fixture
+def measured(root):
+    (root / "receipts").mkdir()
+    (root / "tests").mkdir()
+    for name in ("one", "two"):
+        (root / f"tests/test_{name}.py").write_text(TESTS)
+    many = covers("one::a", "one::b", "two::a", "two::c")
+    rows = [
+        {"first": 7, "last": 7, "tests": covers("one::a")},
+        {"first": 21, "last": 21, "tests": many},
+    ]
+    digest = hashlib.sha256((root / "mod.py").read_bytes()).hexdigest()
+    record = {"schema": 1, "files": {"mod.py": {"digest": digest, "lines": rows}}}
+    (root / covered.KEPT).write_text(json.dumps(record))
+    return root
+
+
+def ran_by(root, target):
+    return excerpt.tested_by(root, find(root, target))
+
+
+def test_a_caption_counts_the_tests_that_ran_the_lines(measured):
+    found = ran_by(measured, "mod.py#object:head")
+    assert (found.words, found.others) == ("1 test in tests/test_one.py", "")
+    found = ran_by(measured, "mod.py#predict")
+    assert found.words == "2 tests in tests/test_one.py"
+    assert found.others == "1 in 1 other file"  # test_c stands in no file any more
+
+
+def test_code_that_no_test_ran_has_no_caption_about_tests(measured):
+    assert ran_by(measured, "mod.py#hidden") is None
+
+
+def test_a_file_that_changed_since_is_not_said_to_be_tested(measured):
+    file = measured / "mod.py"
+    file.write_text(file.read_text() + "\n")
+    assert ran_by(measured, "mod.py#predict") is None
+
+
+def test_a_record_of_an_earlier_file_is_named_as_stale(measured):
+    (measured / "docs").mkdir()
+    (measured / "docs/a.md").write_text("```{snippet} mod.py#head\n```\n")
+    assert covered.stale(covered.load(measured), measured) == []
+    (measured / "mod.py").write_text("x = 1\n")
+    assert covered.stale(covered.load(measured), measured) == ["mod.py"]
+
+
+def test_only_lines_inside_functions_count_and_imports_do_not():
+    text = "A = 1\n\n\ndef f(x):\n    y = x\n    return y\n"
+    assert covered.body_lines(text) == {5, 6}
+
+
+@pytest.mark.parametrize(
+    ("context", "name"),
+    [
+        ("tests.a.test_b.test_c", "tests/a/test_b.py::test_c"),
+        ("tests.test_b.TestX.test_c", "tests/test_b.py::TestX::test_c"),
+        ("", None),
+    ],
+)
+def test_a_context_of_coverage_names_its_test(context, name):
+    assert covered.test_id(context) == name
+
+
+def test_neighboring_lines_of_the_same_tests_are_one_range():
+    a, b = frozenset({"a"}), frozenset({"b"})
+    rows = covered.ranges({1: a, 2: a, 3: b, 5: b, 6: frozenset()})
+    assert [(row["first"], row["last"]) for row in rows] == [(1, 2), (3, 3), (5, 5)]
+
+
+def test_the_record_of_coverage_is_of_the_files_that_pages_show():
+    record = covered.load(ROOT)
+    if not record:
+        pytest.skip("no coverage is on record: run python3 noxfile.py -s covered")
+    stale = covered.stale(record, ROOT)
+    assert stale == [], "run python3 noxfile.py -s covered and commit its file"

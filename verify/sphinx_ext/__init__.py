@@ -16,9 +16,11 @@ def setup(app: Sphinx) -> dict[str, Any]:
     from verify.sphinx_ext import (
         alttext,
         bench,
+        blocks,
         downloads,
         fresh,
         machines,
+        mdx,
         offline,
         outcome,
         published,
@@ -30,6 +32,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
 
     app.add_directive("snippet", snippet.SnippetDirective)
     app.add_directive("receipts", status.ReceiptsDirective)
+    app.add_directive("blocks", blocks.BlocksDirective)
+    app.connect("doctree-read", blocks.insert_upgrades)
     app.add_directive("machines", machines.MachinesDirective)
     app.add_directive("verified", status.VerifiedDirective)
     app.add_directive("bench", bench.BenchDirective)
@@ -45,4 +49,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("build-finished", published.write_evidence, priority=810)
     app.connect("build-finished", offline.finish_site, priority=900)
     app.connect("build-finished", fresh.forget_after_warnings, priority=950)
+    mdx.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

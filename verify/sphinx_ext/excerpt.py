@@ -7,10 +7,12 @@ import ast
 import difflib
 import re
 import textwrap
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from verify.sphinx_ext.words import listed
+from verify import covered
+from verify.sphinx_ext.words import listed, plural
 
 OPENS = re.compile(r"^\s*#\s*region:\s*(?P<name>\S+)\s*$")
 CLOSES = re.compile(r"^\s*#\s*endregion:\s*(?P<name>\S+)\s*$")
@@ -180,3 +182,28 @@ def tested_in(root: Path, excerpt: Excerpt) -> str | None:
     last = re.escape(excerpt.name.rpartition(".")[2])
     text = (root / test).read_text(encoding="utf-8")
     return test.as_posix() if re.search(rf"\b{last}\b", text) else None
+
+
+@dataclass(frozen=True)
+class Tests:
+    """The tests that ran an excerpt: the file with most of them, and how many more."""
+
+    file: str
+    words: str
+    others: str
+
+
+def tested_by(root: Path, excerpt: Excerpt) -> Tests | None:
+    """Return the tests that ran lines of an excerpt when coverage was last measured.
+
+    None where no run is on record, or the file has changed since.
+    """
+    span = (excerpt.path, excerpt.first, excerpt.last)
+    tests = covered.covering(covered.load(root), root, *span)
+    if not tests:
+        return None
+    counted = Counter(test.partition("::")[0] for test in tests)
+    file, count = max(counted.items(), key=lambda one: (one[1], one[0]))
+    more = len(tests) - count
+    others = f"{more} in {plural(len(counted) - 1, 'other file')}" if more else ""
+    return Tests(file, f"{plural(count, 'test')} in {file}", others)

@@ -8,8 +8,16 @@ from docutils import nodes
 from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
+from verify import covered
 from verify.sphinx_ext.evidence import Evidence, relative_url
-from verify.sphinx_ext.excerpt import Excerpt, SnippetError, find, tested_in
+from verify.sphinx_ext.excerpt import (
+    Excerpt,
+    SnippetError,
+    Tests,
+    find,
+    tested_by,
+    tested_in,
+)
 
 SHOWN = "handbook-shown"  # per page, the files whose code it shows
 LEXERS = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".toml": "toml"}
@@ -64,8 +72,22 @@ class SnippetDirective(SphinxDirective):
         file = nodes.reference("", excerpt.path, refuri=url, internal=True)
         parts.append(nodes.inline("", "", file, classes=["hb-snippet-file"]))
         parts.append(nodes.inline("", place, classes=["hb-snippet-lines"]))
-        if test := tested_in(root, excerpt):
+        self.env.note_dependency(str(root / covered.KEPT))
+        if tests := tested_by(root, excerpt):
+            parts.append(self._tests(tests))
+        elif test := tested_in(root, excerpt):
             self.env.note_dependency(str(root / test))
             note = f"tested in {test}"
             parts.append(nodes.inline("", note, classes=["hb-snippet-test"]))
         return parts
+
+    def _tests(self, tests: Tests) -> nodes.Node:
+        """Return how many tests ran the code, linked to the file with most of them."""
+        shown = self.env.metadata[self.env.docname].setdefault(SHOWN, [])
+        shown.append(tests.file)
+        url = relative_url(self.env.docname, f"downloads/{tests.file}")
+        link = nodes.reference("", tests.words, refuri=url, internal=True)
+        said = nodes.inline("", "tested by ", link, classes=["hb-snippet-test"])
+        if tests.others:
+            said += nodes.Text(f" and {tests.others}")
+        return said

@@ -1,0 +1,2 @@
+// rspress' own, for pages that do not import it.
+export { Badge as default } from "@rspress/core/theme";
