@@ -259,11 +259,11 @@ def words(session: nox.Session) -> None:
 def mdx(session: nox.Session) -> None:
     """Export the book as MDX, compile it for real, and build it with rspress.
 
-
     Without executed notebooks (`run` or `book` makes them) pages say so, and show code.
     """
     node, pages = node_modules(session), BUILD / "mdx"
     within(session, "book", "-m", "verify.export", str(pages))
+    check_blocks(session, str(pages))
     site = {
         "HANDBOOK_MDX_PAGES": str(pages),
         "HANDBOOK_MDX_SITE": str(BUILD / "mdx-site"),
