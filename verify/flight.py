@@ -168,13 +168,17 @@ def end(one: Flight) -> None:
     """End the worker, its kernel and whatever the notebook started and left behind."""
     if not one.ended:
         _sample(one)
-    for process in one.tree.values():
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process.kill()
+    _kill_tree(one)
     one.process.kill()
     one.process.join()
     if one.gpu:
         one.gpu.end()
+
+
+def _kill_tree(one: Flight) -> None:
+    for process in one.tree.values():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def _environment(
@@ -195,9 +199,11 @@ def _environment(
 
 
 def _stop(one: Flight, kind: str) -> None:
-    """Ask the worker to save what it has; its kernel ends at once for memory's sake."""
+    """Ask the worker to save what it has; end a kernel that eats memory at once."""
     one.stopped, one.stopped_at = kind, one.seconds
     one.process.terminate()
+    if kind == "out-of-memory":
+        _kill_tree(one)
 
 
 def _sample(one: Flight) -> None:

@@ -18,8 +18,8 @@ def skipped(entry: Entry, profile: str) -> Receipt | None:
     """Return the receipt of a skip where the catalog's probe says so, else None.
 
     A skip that has expired, and a probe that cannot decide, are failures. What an
-    earlier run proved stays on record while a notebook is skipped: only its receipt
-    under another name, in the repository, is shown then.
+    earlier run left on this machine is dropped; a receipt that the repository keeps
+    stays in force.
     """
     skip = entry.profiles[profile].skip
     if skip is None:
