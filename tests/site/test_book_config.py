@@ -4,6 +4,8 @@ from pathlib import Path
 
 import yaml
 
+from verify.sphinx_ext import workbench
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # What jupyter_book/config.py of 1.0.4.post1 reads. None: the value is not a mapping, or
@@ -114,3 +116,24 @@ def test_an_unknown_sphinx_setting_stops_the_build(new_book):
     built = book.build()
     assert built.code != 0
     assert "unknown config value 'numfigs'" in built.log
+
+
+def test_the_workbenches_of_book_yml_can_be_opened():
+    said = configuration()["sphinx"]["config"].get(workbench.OPTION)
+    workbench.ways(said, "any")
+
+
+def test_the_examples_of_workbenches_can_be_opened():
+    text = (ROOT / "book.yml").read_text(encoding="utf-8")
+    hint = text.index(f"# {workbench.OPTION}:")
+    lines = text[hint:].splitlines()[:2]
+    shown = yaml.safe_load(
+        "\n".join(line.strip(" ").removeprefix("# ") for line in lines)
+    )
+    assert len(workbench.ways(shown[workbench.OPTION], "any")) == 1
+    guide = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    fence = guide.partition("## Offer your workbench")[2].partition("```yaml\n")[2]
+    example = yaml.safe_load(fence.partition("```")[0])
+    assert unknown_keys(example) == []
+    said = example["sphinx"]["config"][workbench.OPTION]
+    assert len(workbench.ways(said, "any")) == len(workbench.LABELS)

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from verify.export.export import export
+from verify.sphinx_ext.workbench import WorkbenchError
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -20,7 +21,11 @@ def main(words: list[str]) -> int:
     parser.add_argument("--root", type=Path, default=ROOT, help="the checkout")
     given = parser.parse_args(words)
     config = yaml.safe_load((given.root / "book.yml").read_text(encoding="utf-8"))
-    done = export(given.root.resolve(), given.out, config["title"])
+    try:
+        done = export(given.root.resolve(), given.out, config["title"])
+    except WorkbenchError as error:
+        print(error, file=sys.stderr)
+        return 1
     for problem in done.problems:
         print(problem, file=sys.stderr)
     if done.problems:

@@ -8,13 +8,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import yaml
 from docutils import nodes
 from docutils.parsers.rst import DirectiveError
 from docutils.statemachine import StringList
 from sphinx import addnodes
 
 from verify import sphinx_ext
-from verify.sphinx_ext import downloads, outputs, published, receipt_box
+from verify.sphinx_ext import downloads, outputs, published, receipt_box, workbench
 from verify.sphinx_ext.evidence import Evidence, EvidenceError, Proof
 from verify.sphinx_ext.snippet import SHOWN
 
@@ -50,7 +51,7 @@ class Book:
         self.recorder = Recorder()
         sphinx_ext.setup(self.recorder)  # type: ignore[arg-type]
         self.app = SimpleNamespace(srcdir=str(root))
-        self.app.config = SimpleNamespace(html_title=title)
+        self.app.config = SimpleNamespace(html_title=title, **_configured(root))
         self.app.builder = SimpleNamespace(format="html")
         self.app.env = SimpleNamespace(
             app=self.app,
@@ -139,6 +140,17 @@ class Book:
         self.app.outdir = str(public)
         downloads.write_downloads(self.app, None)  # type: ignore[arg-type]
         published.write_evidence(self.app, None)  # type: ignore[arg-type]
+
+
+def _configured(root: Path) -> dict[str, Any]:
+    """Return what book.yml says and a receipt shows, named as Sphinx names it."""
+    file = root / "book.yml"
+    said = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    sphinx = (said.get("sphinx") or {}).get("config") or {}
+    return {
+        "html_baseurl": (said.get("html") or {}).get("baseurl"),
+        workbench.OPTION: sphinx.get(workbench.OPTION),
+    }
 
 
 class _Reporter:

@@ -28,6 +28,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         snippet,
         status,
         swap,
+        workbench,
     )
 
     app.add_directive("snippet", snippet.SnippetDirective)
@@ -50,4 +51,5 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("build-finished", offline.finish_site, priority=900)
     app.connect("build-finished", fresh.forget_after_warnings, priority=950)
     mdx.setup(app)
+    workbench.setup(app)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,4 +1,4 @@
-"""Prints the receipt under the title of each notebook page, with its downloads."""
+"""Prints the receipt under the title of each notebook page, above its downloads."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from verify.sphinx_ext.evidence import Evidence, EvidenceError, Proof, relative_
 from verify.sphinx_ext.published import files_of
 from verify.sphinx_ext.render import html
 from verify.sphinx_ext.timeline import timeline
+from verify.sphinx_ext.workbench import workbench_html
 
 ANCHOR = "receipt"
 INSTALL = "docs/how-to/install"
@@ -43,7 +44,8 @@ def receipt_html(proofs: list[Proof], docname: str, app: Sphinx) -> str:
     """Return the box for one notebook: its published proof, then the others."""
     proof, *others = proofs
     has_install = INSTALL in app.env.found_docs
-    name = proof.entry.name
+    install = relative_url(docname, f"{INSTALL}.html") if has_install else None
+    links = {"install_url": install, "files": files_of(proof, docname)}
     return html(
         "receipt.html",
         proof=proof,
@@ -57,10 +59,7 @@ def receipt_html(proofs: list[Proof], docname: str, app: Sphinx) -> str:
         unseen=allowed_unseen(proof),
         slowest=slowest_cells(proof),
         history=timeline(proof.runs),
-        files=files_of(proof, docname),
-        notebook_url=relative_url(docname, f"downloads/notebooks/{name}.ipynb"),
-        snippets_url=relative_url(docname, "downloads/snippets.zip"),
-        install_url=relative_url(docname, f"{INSTALL}.html") if has_install else None,
+        workbench=workbench_html(proof.entry, docname, app, **links),
     )
 
 
