@@ -26,6 +26,9 @@ def test_every_block_of_the_book_passes_in_twenty_seconds(tools, capsys, tmp_pat
     assert took < 20
     data = json.loads(out.read_text())
     assert data["blocks"] > 30 and data["pages"] > 20 and data["problems"] == []
+    told = data["commands"]
+    assert told["unknown"] == 0 and told["run"] > 10
+    assert told["all"] == sum(told.values()) - told["all"]
     for one in data["exemptions"]:
         assert one["reason"]
 

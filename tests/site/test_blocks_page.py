@@ -19,6 +19,7 @@ FOUND = {
     "blocks": 3,
     "run": 1,
     "objects": 1,
+    "commands": {"all": 9, "run": 5, "elsewhere": 3, "not run": 1, "unknown": 0},
     "languages": {"yaml": {"blocks": 3, "exempt": 1, "how": "parses"}},
     "exemptions": [EXEMPT],
     "upgrades": [NOTE],
@@ -37,6 +38,8 @@ def test_a_page_shows_counts_exemptions_and_an_upgrade_note(new_book):
     assert built.code == 0, built.log
     html = built.html("docs/a")
     assert "3 blocks on 2 pages, 1 of them run, 1 Kubernetes object." in html
+    assert "9 commands in shell blocks: 5 executed by the test" in html
+    assert "3 by another test or a step of CI, 1 by none" in html
     assert "it is the topic" in html
     assert html.count("When the platform moves to Trainer 2.3.0") == 1
     assert html.index("trainer.kubeflow.org") < html.index("When the platform moves")

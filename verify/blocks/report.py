@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from verify.blocks import commands
 from verify.blocks.checking import Result
 from verify.blocks.table import LANGUAGES
 
@@ -64,6 +65,7 @@ def as_data(result: Result) -> dict[str, Any]:
             }
             for language in sorted(count)
         },
+        "commands": commands.counted(result.blocks),
         "exemptions": [asdict(one) for one in result.exempt],
         "objects": result.objects.checked,
         "unchecked": [

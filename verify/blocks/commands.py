@@ -1,0 +1,141 @@
+"""Says who runs each command that the pages show: existing is not yet working."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from verify.blocks.found import Block
+from verify.blocks.languages import shell
+
+SHELLS = ("bash", "sh", "console")
+
+
+@dataclass(frozen=True)
+class Row:
+    """Who runs a command.
+
+    Attributes
+    ----------
+    command : str
+        As the page writes it, without its comment.
+    why : str
+        Why ``tests/house/test_commands_run.py`` does not run it; empty where it does.
+    by : str
+        ``FILE::WORDS``: the test or the step that runs it; empty where nothing does.
+    """
+
+    command: str
+    why: str = ""
+    by: str = ""
+
+    @property
+    def kind(self) -> str:
+        """Return ``run``, ``elsewhere`` or ``not run``."""
+        return "run" if not self.why else "elsewhere" if self.by else "not run"
+
+
+DOOR = "python3 noxfile.py -s"
+QLORA = "qlora-comprehensive-tutorial"
+CI, NIGHTLY = ".ci/run::", ".github/workflows/nightly.yml::"
+GOLDEN = "tests/golden/test_golden.py::test_a_tour_prints_what_it_printed"
+BLOCKS = "tests/blocks/test_book.py"
+BLOCKS += "::test_every_block_of_the_book_passes_in_twenty_seconds"
+FORCE = "tests/verify/test_reuse.py::test_force_runs_again"
+VLLM = "needs a GPU and vLLM"
+BENCH = "takes minutes alone on a machine, in an environment of its own"
+RESOLVER = "asks a package index"
+MINUTES = "takes minutes"
+
+ROWS = (
+    Row(f"{DOOR} status"),
+    Row(f"{DOOR} why -- NAME"),
+    Row(f"{DOOR} words"),
+    Row(f"{DOOR} blocks -- docs/how-to/qlora.mdx _build/mdx"),
+    Row(".nox/env/notebooks/bin/python -m verify status"),
+    Row(f".nox/env/notebooks/bin/python -m verify why {QLORA}"),
+    Row("python3 -m venv .venv"),
+    Row("source .venv/bin/activate"),
+    Row("pip install torch==2.13.0 --index-url https://download.pytorch.org/whl/cpu"),
+    Row("pip install torch==2.13.0"),
+    Row("pip install -r .ci/locks/torch.txt -c .ci/locks/notebooks.txt"),
+    Row("pip install --no-deps -r .ci/locks/notebooks.txt"),
+    Row("pip check"),
+    Row('python -c "from snippets.hardware import describe; print(describe())"'),
+    Row(f"{DOOR} test", "it is what runs this", CI + f"{DOOR} test"),
+    Row(f"{DOOR} book", MINUTES, CI + f"{DOOR} book"),
+    Row(f"{DOOR} blocks", "is run by another test", BLOCKS),
+    Row(f"{DOOR} regen", MINUTES, GOLDEN),
+    Row(f"{DOOR} regen -- -k plan", MINUTES, GOLDEN),
+    Row(f"{DOOR} mdx", "needs Node.js", f".github/workflows/mdx.yml::{DOOR} mdx"),
+    Row(f"{DOOR} rebuild", MINUTES, NIGHTLY + f"{DOOR} rebuild"),
+    Row(f"{DOOR} lock -- --newest", RESOLVER, NIGHTLY + f"{DOOR} lock --"),
+    Row(f"{DOOR} lock -- --oldest", RESOLVER, NIGHTLY + f"{DOOR} lock --"),
+    Row(
+        f"{DOOR} test -- --ignore=tests/house",
+        "it is the suite that this is part of",
+        NIGHTLY + f"{DOOR} test -- --ignore=tests/house",
+    ),
+    Row(
+        f"{DOOR} words -- links --external --json _build/links.json",
+        "asks other servers",
+        NIGHTLY + f"{DOOR} words -- links --external",
+    ),
+    Row(f"{DOOR} run -- {QLORA}", MINUTES, CI + f"{DOOR} book"),
+    Row(f"{DOOR} book -- --force", MINUTES, FORCE),
+    Row(f"{DOOR} covered", MINUTES),
+    Row(f"{DOOR} lock", RESOLVER),
+    Row(f"{DOOR} lock -- --upgrade", RESOLVER),
+    Row(f"{DOOR} bench", BENCH),
+    Row(f"{DOOR} bench -- --quick", BENCH),
+    Row(f"{DOOR} bench -- --keep", BENCH),
+    Row(f"{DOOR} bench -- --notebooks", BENCH),
+    Row("apt-get install python3 python3-venv git", "changes the system"),
+    Row("pip install --no-deps -r .ci/locks/cuda.txt", "needs a CUDA machine"),
+    Row("pip install jupyterlab", RESOLVER),
+    Row("OMP_NUM_THREADS=1 jupyter lab", "starts a server that stays"),
+    Row("vllm serve outputs/merged", VLLM),
+    Row("vllm serve outputs/then-sft/hf_format/samples_N", VLLM),
+    Row(
+        "vllm serve BASE --enable-lora --lora-modules tickets=outputs/run "
+        "--max-lora-rank 16",
+        VLLM,
+    ),
+)
+
+
+def commands(block: Block) -> Iterator[tuple[int, str]]:
+    """Yield each command of a shell block with its line; a continued one is one."""
+    start, kept = 1, ""
+    for number, line in enumerate(shell.script(block).splitlines(), 1):
+        start = start if kept else number
+        kept += line.removesuffix("\\")
+        if not line.endswith("\\"):
+            if words(kept):
+                yield start, kept.strip()
+            kept = ""
+    if words(kept):
+        yield start, kept.strip()
+
+
+def words(command: str) -> tuple[str, ...]:
+    """Return what bash sees of a command: no comment, no quotes."""
+    try:
+        return tuple(shlex.split(command, comments=True))
+    except ValueError:  # a line of a longer text, which the table must name as it is
+        return (command.strip(),)
+
+
+def row_of(command: str, rows: Iterable[Row] = ROWS) -> Row | None:
+    """Return the row of a command, None if nobody accounts for it."""
+    return next((row for row in rows if words(row.command) == words(command)), None)
+
+
+def counted(blocks: Iterable[Block]) -> dict[str, int]:
+    """Count the commands of the blocks by who runs them."""
+    found = [c for b in blocks if b.language in SHELLS for _, c in commands(b)]
+    kinds = Counter(row.kind if (row := row_of(c)) else "unknown" for c in found)
+    names = ("run", "elsewhere", "not run", "unknown")
+    return {"all": len(found), **{name: kinds[name] for name in names}}
