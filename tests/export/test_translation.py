@@ -8,12 +8,21 @@ from hypothesis import strategies as st
 
 from verify.export import markup, mdx, myst, notebook, survival, tree
 from verify.export.problem import ExportError
+from verify.mdx import Components
 
 
 class Answers:
     """Stands in for the page: answers with what it was asked."""
 
     path = "docs/page.md"
+    folder = "docs"
+    components = Components(terms={"product": "the Platform"})
+
+    def read(self, path, line):
+        return f"text of {path}\n"
+
+    def overview(self, line):
+        return "- [Other](./other.mdx)"
 
     def role(self, name, text, line):
         return f"[{name} {text.partition('|')[0]}](./there.mdx)"

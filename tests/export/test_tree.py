@@ -1,11 +1,14 @@
 """A small book is exported whole, compiled and built, and what is broken goes red."""
 
 import os
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
+
+from verify.mdx import vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
 SITE = ROOT / "verify" / "export" / "site"
@@ -186,3 +189,249 @@ def test_the_site_project_pins_every_package_it_names():
     assert {f"node_modules/{name}" for name in wanted} <= set(locked)
     for name, version in wanted.items():
         assert locked[f"node_modules/{name}"]["version"] == version
+
+
+EVERY = """# Every component
+
+import { Part } from '../theme'
+import More from './_more.mdx'
+import ask from './ask.txt?raw'
+import dot from './dot.svg'
+
+export const version = '2.1'
+
+<Tabs>
+<Tab label="One">
+
+In a tab of {version}.
+
+</Tab>
+<TabItem value="Two">second</TabItem>
+</Tabs>
+
+<PageTabs>
+<PageTab label="Three">third</PageTab>
+</PageTabs>
+
+<Steps>
+
+### Step it
+
+</Steps>
+
+- <Callout type="tip" title="Listed tip">
+
+  Within a list.
+
+  </Callout>
+
+<Directive type="warning">
+
+Directed.
+
+</Directive>
+
+<Cards>
+<Card title="A card" href="./old" description="Described" />
+<LinkCard title="Linked" href="./old.md" />
+<NewCard title="Renamed" />
+</Cards>
+
+<Overview />
+
+<PackageManagerTabs command="add x" />
+
+<NoSSR>
+
+Not served.
+
+</NoSSR>
+
+<CodeBlockRuntime lang="js" title="Code" code={`a < {b}`} />
+
+<JsonViewer value={{ rank: 16 }} />
+
+<Prompt title="Ask" description="Do it." prompt={ask} />
+
+<Prompt custom>
+
+Custom words.
+
+</Prompt>
+
+<SourceCode href="https://example.org/s" /> <Tag tag="v1" /> <Badge text="new" />
+
+Of <Term name="product" />, in <ExternalSite name="docs" /> and
+<ExternalSiteLink name="docs" href="/a">*its* page</ExternalSiteLink> or
+<ExternalSiteLink name="docs" href="/b" children="another" />.
+
+<ApiMeta addedVersion="2.1" />
+
+<Frame look="wide">
+
+Framed, 3 < 4.
+
+</Frame>
+
+A <Frame>frame</Frame>, <To href="https://example.org/t">to *it*</To>, <Own v="7" />.
+
+<Own v="8">
+
+Owned.
+
+</Own>
+
+<More name="it" />
+
+- <More />
+
+```text file="./ask.txt"
+```
+
+:::callouts
+1. Called out.
+:::
+
+<Callouts>
+
+1. Called again.
+
+</Callouts>
+
+<img src={dot} alt="A dot" />
+
+<video src="./dot.svg" controls />
+
+"""
+MORE = """---
+title: x
+---
+import Deep from './deep/_deep.mdx'
+
+export const kind = 'part'
+
+This {kind} is {props.name || 'that'}: [old](./old.md).
+
+<Deep />
+"""
+SETTINGS = """title: Small
+sphinx:
+  config:
+    mdx_terms: {product: the Platform}
+    mdx_sites: {docs: {title: The Docs, url: 'https://example.org/d'}}
+    mdx_components: {Frame: children, Own: note, To: link, Part: note, NewCard: Card}
+"""
+# What is shown by its own role, and is tested where roles are.
+MEASURED = ("Outcome", "Receipt")
+
+
+def every_component(book):
+    """Add a page that uses each component of the vocabulary to a book."""
+    for name, text in {
+        "book.yml": SETTINGS,
+        "docs/how-to/guide.mdx": GUIDE
+        + GENERATED
+        + EVERY.replace("# Every", "## Every"),
+        "docs/how-to/_more.mdx": MORE,
+        "docs/how-to/deep/_deep.mdx": "Deep below [old](../old.md).\n",
+        "docs/how-to/ask.txt": "Please explain {x}.\n",
+    }.items():
+        (book / name).parent.mkdir(parents=True, exist_ok=True)
+        (book / name).write_text(text, encoding="utf-8")
+    return book
+
+
+GENERATED = "".join(f'\n<{name} name="x" />\n' for name in sorted(vocabulary.ELSEWHERE))
+
+
+def unused(text):
+    """Return the components of the vocabulary that a page does not use."""
+    known = {*vocabulary.BLOCKS, *vocabulary.WORDS, *vocabulary.ELSEWHERE}
+    return {name for name in known - {*MEASURED} if not re.search(rf"<{name}\b", text)}
+
+
+def test_the_page_of_every_component_misses_none():
+    assert unused(EVERY + GENERATED) == set()
+    assert unused(EVERY.replace("<Prompt", "<P")) >= {"Prompt"}
+
+
+def test_every_component_is_plain_mdx_or_one_that_the_site_has(book):
+    code, said, out = export(every_component(book))
+    assert code == 0, said
+    page = (out / "how-to/guide.mdx").read_text()
+    code = re.compile(r"^[ \t]*(`{3,})[^\n]*\n.*?^[ \t]*\1$", re.MULTILINE | re.DOTALL)
+    used = set(re.findall(r"<([A-Z]\w*)", code.sub("", page)))
+    theme = {"Badge", "PackageManagerTabs", "Steps", "Tab", "Tabs"}
+    ours = {file.stem for file in (SITE / "components").glob("*.tsx")}
+    assert used == theme | ours
+    assert theme <= set(re.findall(r"\w+", page.partition("\n\n")[0]))
+    for shown in (
+        "In a tab of {version}.",
+        "- :::tip Listed tip",
+        "  Within a list.\n\n  :::",
+        ":::warning\n\nDirected.",
+        '<Card title="Renamed" />',
+        '<Tab value="Two" label="Two">second</Tab>',
+        "- [Old](./old.mdx)",
+        '```js title="Code"\na < {b}\n```',
+        '"rank": 16',
+        "**Ask**\n\nDo it.\n\n```text\nPlease explain {x}.\n```",
+        "[Source code](https://example.org/s) <code>v1</code>",
+        "Of the Platform, in [The Docs](https://example.org/d) and",
+        "[*its* page](https://example.org/d/a) or",
+        "[another](https://example.org/d/b).",
+        '<Badge text="Added in v2.1" />',
+        "Framed, 3 < 4.",
+        "A frame, [to *it*](https://example.org/t), Own · v\\: 7.",
+        "The component Own stands here.\n\nv\\: 8",
+        "This part is it: [old](./old.mdx).\n\nDeep below [old](./old.mdx).",
+        "- This part is that: [old](./old.mdx).\n\n  Deep below [old](./old.mdx).",
+        '```text title="docs/how-to/ask.txt"\nPlease explain {x}.\n```',
+        "<Callouts>\n\n1. Called out.\n\n</Callouts>",
+        'src="/files/docs/how-to/dot.svg"',
+        "The platform generates K8sCrd here, for x.",
+    ):
+        assert shown in page, shown
+    assert "../theme" not in page and "mdx'" not in page
+
+
+def test_every_component_compiles_and_builds_with_rspress(book, modules):
+    code, said, out = export(every_component(book))
+    assert code == 0, said
+    code, said = node(modules, "compile.mjs", str(out))
+    assert (code, said) == (0, "mdx: 3 pages compile\n")
+    env = {"HANDBOOK_MDX_PAGES": str(out), "HANDBOOK_MDX_SITE": str(book / "site")}
+    code, said = node(
+        modules, "node_modules/@rspress/core/bin/rspress.js", "build", **env
+    )
+    assert code == 0, said
+    page = (book / "site/how-to/guide.html").read_text()
+    for shown in ("In a tab of", "Within a list.", "Custom words.", "Deep below"):
+        assert shown in page
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<Nothing />", "docs/how-to/guide.mdx:14: <Nothing> is not a component"),
+        ("import A from './a.mdx'\n\n<A />", "guide.mdx:16: there is no file docs/how"),
+        ("import { f } from 'x'", "guide.mdx:14: `x` is code, and a guide imports"),
+        ('x <Term name="y" />', "guide.mdx:14: `y` is no term of the configuration"),
+        (
+            "import A from './_loop.mdx'\n\n<A />",
+            "docs/how-to/_loop.mdx:3: docs/how-to/_loop.mdx is taken into itself",
+        ),
+        (
+            "import A from './_fault.mdx'\n\n<A />",
+            "docs/how-to/_fault.mdx:2: `y` is no constant of this page",
+        ),
+    ],
+)
+def test_a_component_that_cannot_be_exported_is_named_at_its_line(book, text, message):
+    (book / "docs/how-to/guide.mdx").write_text(f"{GUIDE}\n{text}\n", encoding="utf-8")
+    loop = "import A from './_loop.mdx'\n\n<A />\n"
+    (book / "docs/how-to/_loop.mdx").write_text(loop, encoding="utf-8")
+    (book / "docs/how-to/_fault.mdx").write_text("x\n{y}\n", encoding="utf-8")
+    code, said, _ = export(book)
+    assert code == 1
+    assert message in said

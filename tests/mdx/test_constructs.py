@@ -86,8 +86,8 @@ def test_markdown_that_both_sides_read_alike_is_untouched(text: str) -> None:
             "```{snippet} a/b.py#part\n```",
         ),
         (
-            '```python file="<root>/a/b.py" title="T"\n```',
-            "¶```{snippet} a/b.py↵:caption: T↵```↵¶\n",
+            '```python file="<root>/a/b.py#c" title="T"\n```',
+            "¶```{snippet} a/b.py#c↵:caption: T↵```↵¶\n",
         ),
         ("<Overview />", "¶:::{mdx-overview}↵:::¶"),
         (

@@ -23,6 +23,8 @@ PIECES = st.sampled_from(
     é 中
     $ ** * _ ~~ <> </> <Foo /> frontmatter.title <Steps> </Steps> <Callouts> </Callouts>
     """.split()
+    + ["< ", "{props.x || 'y'}", "{1 ?? 2}", "import X from './x.mdx'\n", "<X />"]
+    + ["import r from './r?raw'\n", "{r}", "{name=a}", "\n<Prompt prompt={r} />\n"]
     + [" ", "  ", "    ", "\n", "\n\n", "\t", "\r\n", "import {a} from 'b'\n", "---\n"]
 )
 PAGES = st.lists(st.one_of(PIECES, st.text(max_size=6)), max_size=60).map("".join)
@@ -132,6 +134,7 @@ HOSTILE += [
     "<a '",
     "<a b={'",
 ]
+HOSTILE += ["< ", "{1||", "{props.a||", "import X from './x.mdx'\n", "```sh {a=\n"]
 
 
 @pytest.mark.parametrize("piece", HOSTILE)

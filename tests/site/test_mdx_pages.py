@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from pathlib import Path
 
@@ -92,6 +93,10 @@ Text of the card.
     not code
 """
 REPOSITORY = Path(__file__).resolve().parents[2]
+PIXEL = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNkYPhfz0AEYBxVSF+F"
+    "AAhKDveksOjmAAAAAElFTkSuQmCC"
+)
 SITES = "{docs: {title: The Docs, url: 'https://docs.example/v1'}}"
 
 
@@ -107,7 +112,9 @@ def with_mdx(book):
         "".join(lines).replace(
             "    numfig: false\n",
             f"    numfig: false\n    mdx_terms: {{product: the platform}}\n"
-            f"    mdx_sites: {SITES}\n",
+            f"    mdx_sites: {SITES}\n"
+            "    mdx_components: {Frame: children, Own: note, Step: Card}\n"
+            "    mdx_aliases: {'@docs': docs}\n",
         ),
         encoding="utf-8",
     )
@@ -248,3 +255,156 @@ def test_the_page_of_the_subset_is_built_and_shows_its_examples(guide):
     page = guide.html("docs/reference/mdx-subset")
     assert page.count('class="mdx-shown"') > 10
     assert "In the <strong>middle</strong>." in page
+
+
+TAKES = """# Takes in
+
+import Part from '@docs/shared/_part.mdx'
+import prompt from './ask.txt?raw'
+import { Frame, Own } from '../theme/components'
+
+Before, 3 < 4.
+
+<Frame look="wide">
+
+<Part name="it" />
+
+</Frame>
+
+<Tabs>
+{" "}
+<Tab label="One"><Part /></Tab>
+</Tabs>
+
+<Own chart="speed">
+
+Inside of it.
+
+</Own>
+
+<Step title="A step" href="./other" />
+
+<Prompt title="Ask" prompt={prompt} />
+
+<CodeBlockRuntime lang="python" title="Said" code={`print(1)`} />
+
+<JsonViewer value={{ rank: 16 }} />
+
+<PageTabs>
+<PageTab label="First">one</PageTab>
+</PageTabs>
+
+<ApiMeta addedVersion="2.1" />
+
+```text file="./ask.txt"
+```
+
+<video src="./film.mp4" controls />
+
+:::callouts
+1. Listed.
+:::
+"""
+PART = """import More from './more.mdx'
+
+## A part \\{#a-part}
+
+This is {props.name || 'that'}, [beside](../other.mdx), ![a dot](dot.png).
+
+<More />
+"""
+
+
+@pytest.fixture(scope="module")
+def takes(new_book):
+    """Build a book whose guide takes in pages, files and another's components."""
+    book = with_mdx(new_book())
+    add(book, "takes", TAKES)
+    add(book, "other", "# Other\n")
+    book.write("docs/shared/_part.mdx", PART)
+    book.write("docs/shared/more.mdx", "And **more**.\n")
+    book.write("docs/ask.txt", "Please explain.\n")
+    book.write("docs/film.mp4", "film")
+    book.write("docs/shared/dot.png", "").write_bytes(base64.b64decode(PIXEL))
+    return book.build()
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        "Before, 3 &lt; 4.",
+        'id="a-part"',
+        'This is it, <a class="reference internal" href="other.html">',
+        "This is that, ",
+        'alt="a dot" src="../_images/dot.png"',
+        "And <strong>more</strong>.",
+        "The component Own stands here.",
+        "chart: speed",
+        "Inside of it.",
+        "A step",
+        "Please explain.",
+        "Said",
+        '<span class="nt">"rank"</span>',
+        "First",
+        "Added in v2.1",
+        'class="mdx-callouts',
+        '/film.mp4" controls',
+    ],
+)
+def test_a_page_shows_what_it_takes_in(takes, shown):
+    assert takes.code == 0, takes.log
+    assert shown in takes.html("docs/takes")
+
+
+def test_a_film_is_copied_beside_the_pages(takes):
+    found = re.search(r'<video src="\.\./(_downloads/[^"]+)"', takes.html("docs/takes"))
+    assert (takes.site / found[1]).read_text() == "film"
+
+
+TAKES_WRONG = """# Wrong
+
+import Gone from './gone.mdx'
+import Part from './part.mdx'
+import Loop from './loop.mdx'
+
+<Part />
+
+<Loop />
+
+<video src="gone.mp4" />
+"""
+
+
+@pytest.fixture(scope="module")
+def takes_wrong(new_book):
+    """Build a book whose guide takes in what is not there or has faults."""
+    book = with_mdx(new_book())
+    add(book, "wrong", TAKES_WRONG)
+    book.write("docs/part.mdx", "Fine.\n\nA {fault}.\n\n[broken](./nowhere)\n")
+    book.write("docs/loop.mdx", "import Loop from './loop.mdx'\n\n<Loop />\n")
+    return book.build()
+
+
+@pytest.mark.parametrize(
+    ("place", "what"),
+    [
+        ("docs/wrong.mdx:3:19: ", "there is no file docs/gone.mdx"),
+        ("docs/part.mdx:3:4: ", "`fault` is no constant"),
+        ("docs/part.mdx:5: ", "cross-reference target not found: './nowhere'"),
+        ("docs/loop.mdx:3:1: ", "docs/loop.mdx is taken into itself"),
+        ("docs/wrong.mdx:11: ", "there is no file gone.mp4"),
+    ],
+)
+def test_a_fault_of_a_page_taken_in_names_its_own_line(takes_wrong, place, what):
+    assert takes_wrong.code != 0
+    assert any(what in line for line in takes_wrong.lines(place)), takes_wrong.log
+
+
+def test_a_way_that_no_component_is_shown_in_stops_the_build(new_book):
+    book = with_mdx(new_book())
+    config = book.root / "book.yml"
+    config.write_text(config.read_text().replace("Own: note", "Own: nothing"))
+    add(book, "page", "# Page\n")
+    built = book.build()
+    assert built.code != 0
+    assert "mdx_components: 'Own' is shown as 'nothing'; write children" in built.log

@@ -11,9 +11,10 @@ import pytest
 
 from verify import catalog
 from verify.bench import __main__ as bench
-from verify.bench import cases, handbook, imports, results
+from verify.bench import cases, handbook, imports, results, tree
 from verify.bench.clock import BenchError, in_turns, timed
 from verify.bench.tools import Shown
+from verify.mdx import translate
 
 NAMES = [f"nb-{number:02d}" for number in range(1, 11)]
 ODD = NAMES[::2]
@@ -45,6 +46,9 @@ def test_every_requirement_of_a_good_bench_holds(data):
         ("busy-nbmake", ("busy", "times", "verify"), [17.01] * 3, "1.01 of its"),
         ("busy-ideal", ("busy", "times", "verify"), [22.1] * 3, "1.16 of it"),
         ("overhead", ("overhead", "verify"), [3.501] * 3, "0.51 s more"),
+        ("large-build", ("large", "build", "seconds"), [20.0] * 3, "—"),
+        ("large-blocks", ("large", "blocks", "seconds"), [20.0] * 3, "—"),
+        ("large-parser", ("large", "parser", "seconds"), [1.0] * 3, "—"),
         ("changed-ran", ("answers", "tools", "verify", "ran"), NAMES, "—"),
         ("changed-ran", ("answers", "tools", "verify", "ran"), ODD[:4], "—"),
         ("changed-right", ("answers", "tools", "verify", "after"), STALE, "—"),
@@ -112,9 +116,35 @@ def test_a_bench_that_is_kept_is_read_back(tmp_path, data):
 
 @pytest.mark.parametrize("words", [["--keep", "--quick"], ["--keep", "--runs", "2"]])
 def test_a_bench_of_too_few_runs_is_not_kept(monkeypatch, capsys, words):
-    monkeypatch.setenv(bench.BOOK, "python")
+    for name in (bench.BOOK, bench.TOOLS):
+        monkeypatch.setenv(name, "python")
     assert bench.main(words) == 1
     assert "--keep asks for 3 full runs or more" in capsys.readouterr().err
+
+
+def test_a_part_of_a_bench_is_not_kept_but_is_judged(monkeypatch, capsys, data):
+    for name in (bench.BOOK, bench.TOOLS):
+        monkeypatch.setenv(name, "python")
+    assert bench.main(["--keep", "--large"]) == 1
+    assert "--keep asks for a whole bench" in capsys.readouterr().err
+    part = {"large": data["large"]}
+    names = ["large-build", "large-blocks", "large-parser"]
+    assert list(judged(part)) == names and bench.also(part) == []
+
+
+def test_a_large_book_is_the_same_each_time_and_of_the_size_of_guides(tmp_path):
+    (tmp_path / "again").mkdir()
+    made, again = tree.generate(tmp_path / "a"), tree.generate(tmp_path / "again/a")
+    texts = [
+        [(root / page.file).read_text(encoding="utf-8") for page in pages]
+        for root, pages in ((tmp_path / "a", made), (tmp_path / "again/a", again))
+    ]
+    assert texts[0] == texts[1]
+    assert len(made) == 240 and {page.level for page in made} == {0, 1, 2, 3, 4, 5}
+    assert round(sum(map(len, texts[0])) / 1e6, 1) == 1.5  # the page says so
+    for page, text in zip(made, texts[0], strict=True):
+        assert translate(text).errors == (), page.file
+    assert len(tree.text(made, tmp_path / "a", 1_000_000)) >= 1_000_000
 
 
 def test_the_handbook_is_one_that_verify_accepts(tmp_path):
@@ -190,3 +220,4 @@ def test_the_page_says_what_the_handbook_is():
     assert f"waits between {low:g} and {high:g} seconds" in page
     assert len(handbook.WAITS) == 10 and cases.COLD == 8
     assert ": Ten, made by" in page and "The first eight notebooks" in page
+    assert f": {tree.PAGES} pages of MDX on five levels" in page and tree.DEEPEST == 5

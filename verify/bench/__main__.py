@@ -1,7 +1,8 @@
 """Runs the bench: ``python3 noxfile.py -s bench``, prints its table and stores it.
 
 ``-- --keep`` also writes ``receipts/bench.json``, from which the page is made;
-``-- --notebooks`` adds the real notebooks and the book; ``-- --quick`` tries it out.
+``-- --notebooks`` adds the real notebooks and the book; ``-- --quick`` tries it out;
+``-- --large`` measures only what a large book takes.
 A requirement that is missed makes it fail.
 """
 
@@ -17,13 +18,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from verify.bench import cases, handbook, imports, published, results, where
+from verify.bench import cases, handbook, imports, published, results, tree, where
 from verify.bench.clock import BenchError, say
 
 ROOT = Path(__file__).resolve().parents[2]
 LATEST = Path("_build", "bench.json")
 ENOUGH = 3
 BOOK, NOTEBOOKS = "HANDBOOK_BOOK_PYTHON", "HANDBOOK_NOTEBOOKS_PYTHON"
+TOOLS = "HANDBOOK_TOOLS_PYTHON"
 RED, PLAIN = "\033[31m", "\033[0m"
 
 
@@ -62,23 +64,36 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         "commit": commit,
         "dirty": dirty,
         "machine": where.machine(),
-        "versions": where.versions(python),
         "load": {"runs": given.runs, "quick": given.quick, "waits": list(waits)},
     }
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        found["scaling"] = cases.scaling(folder, given.runs)
-        book = handbook.generate(folder / "waiting", handbook.waiting(waits))
-        found["waiting"] = cases.waiting(book, given.runs)
-        found["overhead"] = cases.overhead(book, given.runs + 2)
-        cases.fill(book, python)
-        found["unchanged"] = cases.unchanged(book, given.runs + 4)
-        found["answers"] = cases.answers(book, python)
-        rounds = found["scaling"]["rounds"]
-        found["busy"] = cases.busy(folder / "busy", rounds, given.runs)
-    found["imports"] = _imports(given.runs)
+        if not given.large:
+            found["versions"] = where.versions(python)
+            found |= _notebooks(folder, python, given.runs, waits)
+        pages = tree.FEW if given.quick else tree.PAGES
+        pythons = (python, os.environ[TOOLS])
+        found["large"] = cases.large(folder / "large", pages, pythons, given.runs)
+    if not given.large:
+        found["imports"] = _imports(given.runs)
     if given.notebooks:
         found["figures"] = published.measure(ROOT, os.environ[NOTEBOOKS], given.runs)
+    return found
+
+
+def _notebooks(
+    folder: Path, python: str, runs: int, waits: Sequence[float]
+) -> dict[str, Any]:
+    """Hold ``verify run`` against the other tools."""
+    found: dict[str, Any] = {"scaling": cases.scaling(folder, runs)}
+    book = handbook.generate(folder / "waiting", handbook.waiting(waits))
+    found["waiting"] = cases.waiting(book, runs)
+    found["overhead"] = cases.overhead(book, runs + 2)
+    cases.fill(book, python)
+    found["unchanged"] = cases.unchanged(book, runs + 4)
+    found["answers"] = cases.answers(book, python)
+    rounds = found["scaling"]["rounds"]
+    found["busy"] = cases.busy(folder / "busy", rounds, runs)
     return found
 
 
@@ -100,9 +115,11 @@ def table(judged: Sequence[results.Row], colored: bool) -> list[str]:
 
 def also(data: dict[str, Any]) -> list[str]:
     """Return what was measured and has no requirement, as lines of text."""
-    speed = results.down(results.speedup(data))
-    lines = [f"two busy processes here do {speed} times the work of one"]
-    for name, times in data["imports"].items():
+    lines = []
+    if "scaling" in data:
+        speed = results.down(results.speedup(data))
+        lines.append(f"two busy processes here do {speed} times the work of one")
+    for name, times in data.get("imports", {}).items():
         share = results.import_share(times)
         took = f"{results.median(times['seconds']):.1f} s"
         told = "" if share is None else f", {share:.1%} of its run"
@@ -129,10 +146,11 @@ def _imports(runs: int) -> dict[str, Any]:
 
 def _check(given: argparse.Namespace) -> None:
     """Refuse what would measure nothing, or keep what proves nothing."""
-    if BOOK not in os.environ:
-        raise BenchError(f"{BOOK} is not set: run python3 noxfile.py -s bench")
-    if given.notebooks and NOTEBOOKS not in os.environ:
-        raise BenchError(f"{NOTEBOOKS} is not set: run python3 noxfile.py -s bench")
+    for name in (BOOK, TOOLS, *([NOTEBOOKS] if given.notebooks else ())):
+        if name not in os.environ:
+            raise BenchError(f"{name} is not set: run python3 noxfile.py -s bench")
+    if given.keep and given.large:
+        raise BenchError("--keep asks for a whole bench: leave out --large")
     if given.keep and (given.quick or given.runs < ENOUGH):
         raise BenchError(
             f"--keep asks for {ENOUGH} full runs or more, or its medians say little"
@@ -150,6 +168,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--keep", action="store_true", help="write receipts/bench.json")
     parser.add_argument(
         "--notebooks", action="store_true", help="time the real notebooks and the book"
+    )
+    parser.add_argument(
+        "--large", action="store_true", help="measure only what a large book takes"
     )
     return parser
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
-from verify.bench import handbook, tools
-from verify.bench.clock import BenchError, in_turns, say, timed
+from verify.bench import handbook, tools, tree
+from verify.bench.clock import BenchError, in_turns, repeated, say, timed
 from verify.bench.handbook import Handbook
 from verify.bench.tools import JupyterBook, JupyterCache, Shown, Verify
 
 COLD = 8
 BUSY_SECONDS = 1.0
 CALIBRATION = 3_000_000
+MEGABYTE = 1_000_000
 BESIDE = """
 import subprocess, sys
 running = [subprocess.Popen({command!r}) for _ in range({count})]
@@ -140,6 +142,41 @@ def scaling(folder: Path, runs: int) -> dict[str, Any]:
 
     jobs = {"one": lambda: beside(1), "two": lambda: beside(2)}
     return {"rounds": rounds, **in_turns(runs, jobs, "busy processes")}
+
+
+def large(
+    folder: Path, count: int, pythons: tuple[str, str], runs: int
+) -> dict[str, Any]:
+    """Build a large book of MDX pages from nothing, check blocks, read MDX.
+
+    Parameters
+    ----------
+    folder : Path
+        A new folder, for the large book.
+    count : int
+        How many pages it has.
+    pythons : tuple of str
+        The Pythons of the environments ``book`` and ``tools``.
+    runs : int
+        How often each is done.
+    """
+    folder.mkdir()
+    python, tools_python = pythons
+    pages = tree.generate(folder, count)
+    text = tree.text(pages, folder, MEGABYTE)
+    (folder / "megabyte.mdx").write_text(text, encoding="utf-8")
+    build = partial(tools.book, folder, python)
+    read = partial(tools.parse, folder / "megabyte.mdx", python)
+    return {
+        "pages": len(pages),
+        "bytes": sum((folder / page.file).stat().st_size for page in pages),
+        "build": repeated(runs, build, f"{len(pages)} pages built"),
+        "blocks": repeated(runs, partial(tools.blocks, tools_python), "blocks checked"),
+        "parser": {
+            "bytes": len(text.encode()),
+            **repeated(runs, read, "a megabyte of MDX read"),
+        },
+    }
 
 
 def _calibrated(folder: Path) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,10 +19,11 @@ class BenchError(Exception):
 
 @dataclass(frozen=True)
 class Done:
-    """One finished process: its seconds and what it printed."""
+    """One finished process: its seconds, what it printed, its processor time."""
 
     seconds: float
     text: str
+    cpu: float
 
 
 def timed(command: Sequence[str], cwd: Path, **env: str) -> Done:
@@ -41,7 +43,7 @@ def timed(command: Sequence[str], cwd: Path, **env: str) -> Done:
     BenchError
         If it fails or takes longer than ten minutes.
     """
-    began = time.perf_counter()
+    began, busy = time.perf_counter(), _busy()
     try:
         done = subprocess.run(
             list(command),
@@ -59,7 +61,7 @@ def timed(command: Sequence[str], cwd: Path, **env: str) -> Done:
     if done.returncode:
         tail = "\n".join(done.stdout.splitlines()[-15:])
         raise BenchError(f"{_short(command)} ended with {done.returncode}:\n{tail}")
-    return Done(seconds, done.stdout)
+    return Done(seconds, done.stdout, _busy() - busy)
 
 
 def in_turns(
@@ -89,6 +91,27 @@ def in_turns(
 def say(text: str) -> None:
     """Print one line of progress at once."""
     print(f"bench > {text}", flush=True)
+
+
+def repeated(runs: int, job: Callable[[], Done], what: str) -> dict[str, list[float]]:
+    """Run one job ``runs`` times; return its seconds beside its processor time.
+
+    The second tells what it takes where something else runs on the machine too.
+    """
+    found: dict[str, list[float]] = {"seconds": [], "cpu": []}
+    for number in range(runs):
+        done = job()
+        found["seconds"].append(round(done.seconds, 4))
+        found["cpu"].append(round(done.cpu, 4))
+        took = f"{done.seconds:.2f} s, {done.cpu:.2f} s of processor time"
+        say(f"{what}, {number + 1} of {runs}: {took}")
+    return found
+
+
+def _busy() -> float:
+    """Return the processor time of all processes that this one has waited for."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return ended.ru_utime + ended.ru_stime
 
 
 def _short(command: Sequence[str]) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from verify.bench.clock import BenchError, timed
+from verify.bench.clock import BenchError, Done, timed
 from verify.bench.handbook import REPOSITORY, Handbook
 
 JCACHE_ADD = """
@@ -42,6 +42,16 @@ source, target = sys.argv[1:]
 notebook = nbformat.read(source, as_version=4)
 NotebookClient(notebook, timeout=120).execute()
 nbformat.write(notebook, target)
+"""
+PARSE = """
+import sys, time
+from pathlib import Path
+from verify.mdx import translate
+text = Path(sys.argv[1]).read_text(encoding="utf-8")
+began, busy = time.perf_counter(), time.process_time()
+page = translate(text)
+print(time.perf_counter() - began, time.process_time() - busy)
+sys.exit("\\n".join(error.what for error in page.errors) or None)
 """
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 
@@ -155,6 +165,30 @@ def nbclient(book: Handbook, name: str) -> float:
     files = [str(source), str(place / source.name)]
     command = [sys.executable, "-c", NBCLIENT, *files]
     return timed(command, book.root, PYTHONPATH=str(book.root)).seconds
+
+
+def book(root: Path, python: str) -> Done:
+    """Build a book from nothing, as ``nox -s book`` does: a warning is an error."""
+    out = root / "_build"
+    shutil.rmtree(out, ignore_errors=True)
+    inputs = ["--config", "book.yml", "--toc", "docs/_toc.yml"]
+    strict = ["-W", "-n", "--keep-going", "--path-output", str(out)]
+    command = [python, "-c", JUPYTER_BOOK, "build", ".", *inputs, *strict]
+    return timed(command, root, PYTHONPATH=str(REPOSITORY))
+
+
+def blocks(python: str) -> Done:
+    """Check every code block of this repository's book."""
+    command = [python, "-m", "verify.blocks"]
+    return timed(command, REPOSITORY, PYTHONPATH=str(REPOSITORY))
+
+
+def parse(file: Path, python: str) -> Done:
+    """Read a file of MDX; the times are those of the reading, without the imports."""
+    command = [python, "-c", PARSE, str(file)]
+    done = timed(command, REPOSITORY, PYTHONPATH=str(REPOSITORY))
+    seconds, cpu = map(float, done.text.split())
+    return Done(seconds, done.text, cpu)
 
 
 def _script(name: str) -> str:

@@ -11,14 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from sphinx.errors import ConfigError
 
 from verify import executed
 from verify.export import markup, mdx, myst, notebook, survival, tree
 from verify.export.book import Book, Refused
 from verify.export.problem import ExportError, Problem
 from verify.export.tree import SCHEME, Doc, Tree
+from verify.mdx import Components
 from verify.source import read_notebook
 from verify.sphinx_ext.excerpt import SnippetError, find, tested_by
+from verify.sphinx_ext.mdx_read import configured
 from verify.sphinx_ext.snippet import LEXERS
 
 FRONT = re.compile(r"---\n(.*?\n)?---[ \t]*(?:\n|$)", re.DOTALL)
@@ -41,10 +44,19 @@ class Exported:
 class PageExport:
     """One page on its way; answers what its translation asks."""
 
-    def __init__(self, doc: Doc, tree_: Tree, book: Book, done: Exported) -> None:
+    def __init__(
+        self,
+        doc: Doc,
+        tree_: Tree,
+        book: Book,
+        done: Exported,
+        components: Components,
+    ) -> None:
         self.doc, self.tree, self.book, self.done = doc, tree_, book, done
         self.path = doc.source.relative_to(tree_.root).as_posix()
         self.cell = ""  # where in a notebook
+        self.components = components
+        self.folder = posixpath.dirname(self.path)
 
     def text(self) -> str:
         """Return the whole page as MDX."""
@@ -54,7 +66,9 @@ class PageExport:
             front, lines, start = split_front(self.doc.text, self.path)
             one = mdx.translate if self.doc.source.suffix == ".mdx" else myst.translate
             body, imports = one(lines, start, self)
-            self._check("\n".join(lines), body, start)
+            source = "\n".join(lines)
+            mine = self.doc.source.suffix == ".mdx"
+            self._check(mdx.seen(source) if mine else source, body, start)
         head = f"---\n{front}---\n\n" if front else ""
         needs = "\n".join(sorted(imports)) + "\n\n" if imports else ""
         return head + needs + body.strip("\n") + "\n"
@@ -169,6 +183,26 @@ class PageExport:
             place += f" and {tests.others}" if tests.others else ""
         return f"{fence}\n\n{place}"
 
+    def read(self, path: str, line: int) -> str:
+        """Return the text of a file of the repository."""
+        file = (self.tree.root / path).resolve()
+        if not file.is_file() or not file.is_relative_to(self.tree.root):
+            raise self.error(line, f"there is no file {path}")
+        return file.read_text(encoding="utf-8")
+
+    def overview(self, line: int) -> str:
+        """Return links to the other pages of the folder, as Markdown."""
+        others = [
+            doc
+            for name, doc in sorted(self.tree.docs.items())
+            if posixpath.dirname(name) == posixpath.dirname(self.doc.name)
+            and doc != self.doc
+        ]
+        return "\n".join(
+            f"- [{doc.title}]({self.tree.address(self.doc, doc, '', line)})"
+            for doc in others
+        )
+
     # -- notebooks --------------------------------------------------------------------
 
     def _notebook(self) -> tuple[str, set[str], str]:
@@ -263,14 +297,14 @@ def export(root: Path, out: Path, title: str) -> Exported:
     """
     done = Exported()
     try:
-        pages = Tree.of(root)
+        pages, components = Tree.of(root), _components(root)
     except ExportError as error:
         done.problems.append(error.problem)
         return done
     book = Book(root, list(pages.docs), title)
     for doc in pages.docs.values():
         try:
-            text = PageExport(doc, pages, book, done).text()
+            text = PageExport(doc, pages, book, done, components).text()
         except ExportError as error:
             done.problems.append(error.problem)
             continue
@@ -294,6 +328,15 @@ def export(root: Path, out: Path, title: str) -> Exported:
     shutil.rmtree(out, ignore_errors=True)
     os.replace(stage, out)
     return done
+
+
+def _components(root: Path) -> Components:
+    """Return what book.yml says of the names that guides use."""
+    said = yaml.safe_load((root / "book.yml").read_text(encoding="utf-8")) or {}
+    try:
+        return configured(said.get("sphinx", {}).get("config", {}))
+    except ConfigError as error:
+        raise ExportError("book.yml", 1, str(error)) from error
 
 
 def _encoded(texts: dict[str, str]) -> dict[str, bytes]:

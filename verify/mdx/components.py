@@ -5,9 +5,10 @@ from __future__ import annotations
 import difflib
 import html
 import json
+from dataclasses import replace
 from typing import Any
 
-from verify.mdx import markup, vocabulary
+from verify.mdx import literal, markup, vocabulary
 from verify.mdx.page import Fence, Page
 from verify.mdx.problem import Broken
 from verify.mdx.tag import Tag
@@ -28,13 +29,39 @@ def unknown(tag: Tag) -> Broken:
         return Broken(tag.start, what, r"write it in Markdown, or \< for a plain <")
     near = difflib.get_close_matches(name, _KNOWN, 1) if len(name) < 60 else []
     cure = f"did you mean <{near[0]}>? " if near else ""
-    cure += "the components are " + ", ".join(_KNOWN)
+    cure += f"say in mdx_components how to show <{name[:60]}>, or write one of "
+    cure += ", ".join(_KNOWN)
     return Broken(tag.start, f"<{name}> is not a component of the handbook", cure)
 
 
-def is_block(tag: Tag) -> bool:
-    """Tell whether a tag stands for a container."""
-    return tag.name in vocabulary.BLOCKS or tag.name in vocabulary.ELSEWHERE
+def resolved(tag: Tag, page: Page) -> Tag:
+    """Return the tag of the component that the configuration puts in its place."""
+    name = page.components.mapped.get(tag.name)
+    if name is None or name in vocabulary.WAYS or tag.name in page.pages:
+        return tag
+    return replace(tag, name=name)
+
+
+def _way(tag: Tag, page: Page) -> str:
+    """Return how the configuration shows a tag; nothing if it does not say."""
+    name = page.components.mapped.get(tag.name, "")
+    return name if name in vocabulary.WAYS and tag.name not in page.pages else ""
+
+
+def is_block(tag: Tag, page: Page) -> bool:
+    """Tell whether a tag always stands for a container."""
+    if tag.name in page.pages:
+        return True
+    known = tag.name in vocabulary.BLOCKS or tag.name in vocabulary.ELSEWHERE
+    return known and not _way(tag, page)
+
+
+def is_word(tag: Tag, page: Page) -> bool:
+    """Tell whether a tag is always a part of a text."""
+    if tag.name in page.pages:
+        return False
+    way = _way(tag, page)
+    return way == "link" or (not way and tag.name in vocabulary.WORDS)
 
 
 def is_html(tag: Tag) -> bool:
@@ -53,13 +80,19 @@ def container(tag: Tag, page: Page, outer: str) -> Fence:
     if not tag.name:
         return Fence("fragment", {})
     if is_html(tag):
-        return Fence("element", {"tag": tag.name, "html": markup.element(tag)})
-    if not is_block(tag):
+        opening = markup.element(replace(tag, alone=False))
+        return Fence("element", {"tag": tag.name, "html": opening})
+    if tag.name in page.pages:
+        return _included(tag, page)
+    if way := _way(tag, page):
+        said = {"component": tag.name, "texts": texts(tag)}
+        return Fence("fragment", {}) if way == "children" else Fence("mapped", said)
+    if not is_block(tag, page):
         raise unknown(tag)
     if tag.name in vocabulary.ELSEWHERE:
         return _elsewhere(tag)
     block = vocabulary.BLOCKS[tag.name]
-    _check_attributes(tag, block.shown + block.ignored, block.needs)
+    _check_attributes(tag, block.shown + block.ignored, block.needs, block.texts)
     if block.inside and outer != block.inside:
         what = f"<{tag.name}> stands outside <{block.inside}>"
         raise Broken(
@@ -68,6 +101,11 @@ def container(tag: Tag, page: Page, outer: str) -> Fence:
     if block.empty and not tag.alone:
         what = f"<{tag.name}> takes no content"
         raise Broken(tag.start, what, f"write <{tag.name} … />")
+    return Fence(block.kind, _values(tag, block))
+
+
+def _values(tag: Tag, block: vocabulary.Block) -> dict[str, Any]:
+    """Return what a component says, in the words of its container."""
     values = {name: tag.attributes[name] for name in block.shown if _has(tag, name)}
     if block.kind == "tab":
         values = {"label": str(values.get("label", values.get("value")))}
@@ -75,7 +113,36 @@ def container(tag: Tag, page: Page, outer: str) -> Fence:
         values = _admonition(tag, values)
     if block.kind == "packages":
         values = {"command": _command(tag, values["command"])}
-    return Fence(block.kind, values)
+    if "value" in values and block.kind == "listing":
+        code = json.dumps(values["value"], ensure_ascii=False, indent=2)
+        values = {"code": code, "lang": "json"}
+    for name in block.texts:
+        if isinstance(values.get(name), literal.Raw):
+            values["file"] = values.pop(name)
+    return values
+
+
+def _included(tag: Tag, page: Page) -> Fence:
+    """Return the place of another page, with what its ``props`` are."""
+    if not tag.alone:
+        what = f"<{tag.name}> is an imported page and takes no content"
+        raise Broken(tag.start, what, f"write <{tag.name} />")
+    _no_file_texts(tag)
+    place = page.places.problem(tag.start, "", "")
+    said = {"page": page.pages[tag.name], "at": [place.line, place.column]}
+    props = {"props": tag.attributes} if tag.attributes else {}
+    return Fence("include", {**said, **props})
+
+
+def texts(tag: Tag) -> list[str]:
+    """Return the attributes of a tag that are texts or numbers, as words."""
+    shown = [
+        (name, value)
+        for name, value in tag.attributes.items()
+        if isinstance(value, (str, int, float)) and not isinstance(value, bool)
+        if name not in {"className", "key", "style", "id"}
+    ]
+    return [f"{name}: {' '.join(str(value).split())}" for name, value in shown]
 
 
 def _elsewhere(tag: Tag) -> Fence:
@@ -91,8 +158,12 @@ def _has(tag: Tag, name: str) -> bool:
 
 
 def _check_attributes(
-    tag: Tag, known: tuple[str, ...], needs: tuple[str, ...] = ()
+    tag: Tag,
+    known: tuple[str, ...],
+    needs: tuple[str, ...] = (),
+    allowed: tuple[str, ...] = (),
 ) -> None:
+    _no_file_texts(tag, allowed)
     for name, place in tag.places.items():
         if name not in known and name != "key":
             what = f"<{tag.name}> has no attribute `{name}`"
@@ -100,6 +171,15 @@ def _check_attributes(
     if needs and not any(_has(tag, name) for name in needs):
         what = f"<{tag.name}> needs `{needs[0]}`"
         raise Broken(tag.start, what, f'write <{tag.name} {needs[0]}="…">')
+
+
+def _no_file_texts(tag: Tag, allowed: tuple[str, ...] = ()) -> None:
+    """Refuse the text of a file in attributes that cannot show it."""
+    for name, value in tag.attributes.items():
+        if isinstance(value, literal.Raw) and name not in allowed:
+            what = f"`{name}` in <{tag.name}> is the text of {value}"
+            cure = 'show it by a code block with file="…"'
+            raise Broken(tag.places.get(name, tag.start), what, cure)
 
 
 def _admonition(tag: Tag, values: dict[str, Any]) -> dict[str, Any]:
@@ -132,11 +212,15 @@ def words(tag: Tag, page: Page) -> tuple[str, str]:
     Broken
         If the tag or what it names is not known.
     """
+    if way := _way(tag, page):
+        return _mapped(tag, way)
     if tag.name not in vocabulary.WORDS:
         raise unknown(tag)
     _check_attributes(tag, vocabulary.WORDS[tag.name])
     if tag.name == "Badge":
         return _badge(tag)
+    if tag.name == "ApiMeta":
+        return _since(tag), ""
     if tag.name == "SourceCode":
         href = markup.destination(str(tag.attributes.get("href") or ""))
         return ("" if href == "<>" else f"[Source code]({href})"), ""
@@ -150,6 +234,11 @@ def words(tag: Tag, page: Page) -> tuple[str, str]:
         return _measured(tag, name), ""
     if tag.name == "Term":
         return _term(tag, name, page), ""
+    return _site(tag, name, page)
+
+
+def _site(tag: Tag, name: str, page: Page) -> tuple[str, str]:
+    """Return a link to another site."""
     site = page.components.sites.get(name)
     if site is None:
         raise _unlisted(tag, name, "site", "mdx_sites", list(page.components.sites))
@@ -162,6 +251,40 @@ def words(tag: Tag, page: Page) -> tuple[str, str]:
         return "[", closing
     text = str(tag.attributes.get("children") or site.title)
     return f"[{markup.plain(text)}{closing}", ""
+
+
+def _mapped(tag: Tag, way: str) -> tuple[str, str]:
+    """Return what shows a component of another project in a text."""
+    if way == "children":
+        return "", ""
+    if way == "note":
+        said = markup.plain(" · ".join([tag.name, *texts(tag)]))
+        return f'<span class="mdx-badge mdx-badge-info">{said}</span>', ""
+    named = [tag.attributes.get(name) for name in ("href", "to", "link", "url")]
+    href = next((one for one in named if isinstance(one, str) and one), None)
+    if href is None:
+        what = f"<{tag.name}> is shown as a link and has no address"
+        raise Broken(tag.start, what, f'write <{tag.name} href="…">')
+    closing = f"]({markup.destination(href)})"
+    if not tag.alone:
+        return "[", closing
+    said = [tag.attributes.get(name) for name in ("title", "text", "children")]
+    text = next((one for one in said if isinstance(one, str) and one), href)
+    return f"[{markup.plain(text)}{closing}", ""
+
+
+def _since(tag: Tag) -> str:
+    """Return since when something is there, deprecated or removed."""
+    said = [
+        f"{word} in v{str(tag.attributes[name]).removeprefix('v')}"
+        for name, word in vocabulary.SINCE.items()
+        if _has(tag, name)
+    ]
+    if not said:
+        what, cure = "<ApiMeta> says no version", 'write <ApiMeta addedVersion="…" />'
+        raise Broken(tag.start, what, cure)
+    opening = '<span class="mdx-badge mdx-badge-info">'
+    return " ".join(f"{opening}{markup.plain(one)}</span>" for one in said)
 
 
 def _term(tag: Tag, name: str, page: Page) -> str:

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 
 OPEN = re.compile(r"(`{3,})([^`\n]*)$|(~{3,})([^\n]*)$")
 ROOT = "<root>/"
-FILE = re.compile(r"<root>/([^\s#]+(?:#[\w.:-]+)?)$")
+FILE = re.compile(r"(<root>/|\.{1,2}/)([^\s#]+(?:#[\w.:-]+)?)$")
+# What tools that run blocks are told in braces: `sh {name=install interactive=false}`.
+_TOLD = re.compile(r"\{[A-Za-z]\w*=[^{}\n]*\}")
 _META = re.compile(
     r"(?P<key>[A-Za-z][\w-]*)=(?:\"(?P<double>[^\"]*)\"|'(?P<single>[^']*)'"
     r"|\{(?P<brace>[^}\s]*)\}|(?P<bare>[^\s\"']+))"
@@ -19,7 +21,8 @@ CHECKED = frozenset({"run", "exempt"})  # for verify.blocks; a reader sees nothi
 COSMETIC = frozenset(
     "showLineNumbers lineNumbers wrapCode wrap fold height defaultHeight fixed copy "
     "noCopy collapsible skipPreview ins del highlight startLine no-copy twoslash live "
-    "preview pure playground previewMode iframe filename word-wrap isolated".split()
+    "preview pure playground previewMode iframe filename word-wrap isolated name "
+    "direction".split()
 )
 MARK = re.compile(
     r"[ \t]{0,40}(?://|\#|--|;|%|/\*|<!--|\{/\*)?[ \t]{0,9}\[!code ([^\]\n]{1,60})\]"
@@ -60,6 +63,7 @@ def read_info(info: str) -> Info:
             language, _, lines = language.partition("{")
             text = "{" + lines + " " + text
     values: dict[str, str] = {}
+    text = _TOLD.sub(" ", text)
     lines: set[int] = set()
     unknown: list[str] = []
     for match in _META.finditer(text):

@@ -19,6 +19,7 @@ _RESOURCE = re.compile(
     r"(?:[ \t\n]{1,9}(?:\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*'|\([^()]*\)))?"
     r"[ \t\n]{0,9}\)"
 )
+_LESS = re.compile(r"<[ \t]+[^\s]")
 _ID = re.compile(r"\{#([^}\s]+)\}")
 
 
@@ -128,6 +129,9 @@ class Inline:
         except Broken as error:
             cure = f"{error.instead}; a plain brace is \\{{"
             raise Broken(error.offset, error.what, cure) from error
+        if isinstance(value, literal.Raw):
+            what = f"the text of {value} cannot stand in a sentence"
+            raise Broken(self.at, what, 'show it by a code block with file="…"')
         if isinstance(value, (list, dict)):
             what = "a list or an object in braces shows no text"
             raise Broken(self.at, what, r"write the text itself, or \{ for a brace")
@@ -145,11 +149,16 @@ class Inline:
             self.pieces.append(FILL * lines)
 
     def _tag(self) -> None:
+        if _LESS.match(self.text, self.at, self.end):
+            self._plain("<")  # the real compiler reads it as text too
+            self.at += 1
+            return
         try:
             tag = read_tag(self.text, self.at, self.end, self.page.names)
         except Broken as error:
             self._skip(error, min(error.offset, self.end))
             return
+        tag = components.resolved(tag, self.page)
         try:
             self._closed(tag) if tag.closes else self._opened(tag)
         except Broken as error:
@@ -162,7 +171,7 @@ class Inline:
         if len(self.open) >= DEEPEST:
             what = f"tags are nested more than {DEEPEST} deep"
             raise Broken(tag.start, what, "write a flatter text", at_end=True)
-        if components.is_block(tag):
+        if components.is_block(tag, self.page):
             self._container(tag)
             return
         opening, closing = self._written(tag)

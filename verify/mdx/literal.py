@@ -21,7 +21,12 @@ _ESCAPE = re.compile(
 )
 _WORDS = {"true": True, "false": False, "null": None, "undefined": None}
 _PLAIN = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f", "v": "\v", "0": "\0"}
+_EITHER = re.compile(r"\|\||\?\?")
 _OPENS = re.compile(r"[\"'`{}]|//|/\*")
+
+
+class Raw(str):
+    """The path of a file whose text an imported name stands for."""
 
 
 def closing_brace(text: str, start: int, end: int) -> int:
@@ -60,6 +65,9 @@ def is_comment(text: str, start: int, end: int) -> bool:
 def read(text: str, start: int, end: int, names: Mapping[str, Any]) -> Any:
     """Return the value of the literal that fills ``text[start:end]``.
 
+    ``a || b`` is the first of the two that says something, ``a ?? b`` the first that is
+    there.
+
     Raises
     ------
     Broken
@@ -67,6 +75,12 @@ def read(text: str, start: int, end: int, names: Mapping[str, Any]) -> Any:
     """
     value, at = _value(text, _skip(text, start, end), end, names, 0)
     at = _skip(text, at, end)
+    while either := _EITHER.match(text, at, end):
+        begin = _skip(text, either.end(), end)
+        other, at = _value(text, begin, end, names, 0)
+        at = _skip(text, at, end)
+        empty = value in (None, "", 0) if either[0] == "||" else value is None
+        value = other if empty else value
     if at != end:
         raise _not_literal(text, at, end)
     return value
@@ -121,15 +135,21 @@ def _named(
     at = name.end()
     if name[0] in _WORDS:
         return _WORDS[name[0]], at
+    if name[0] == "props" and name[0] not in names:
+        names = {**names, "props": {}}  # a page that no other takes in is given none
     if name[0] not in names:
         what = f"`{name[0]}` is no constant of this page"
         cure = f"write the text itself, or add `export const {name[0]} = '…'` above"
         raise Broken(name.start(), what, cure)
     value = names[name[0]]
     while member := _MEMBER.match(text, at, end):
-        if not isinstance(value, dict) or member[1] not in value:
+        missing = not isinstance(value, dict) or member[1] not in value
+        if missing and _EITHER.match(text, _skip(text, member.end(), end), end):
+            return None, member.end()
+        if missing:
             what = f"`{text[name.start() : member.end()]}` has no value on this page"
-            raise Broken(member.start(1), what, "write the text itself")
+            cure = "write the text itself, or `|| 'text'` behind it"
+            raise Broken(member.start(1), what, cure)
         value, at = value[member[1]], member.end()
     return value, at
 

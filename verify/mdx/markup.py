@@ -6,7 +6,7 @@ import html
 import re
 from typing import Any
 
-from verify.mdx import vocabulary
+from verify.mdx import literal, vocabulary
 from verify.mdx.problem import Broken
 from verify.mdx.tag import Tag
 
@@ -52,7 +52,7 @@ def attributes(tag: Tag) -> dict[str, str | bool]:
             continue
         if lower == "style" and isinstance(value, (str, dict)):
             written["style"] = style(value)
-        elif isinstance(value, (list, dict)) or not _SAFE_NAME.match(name):
+        elif isinstance(value, (list, dict, literal.Raw)) or not _SAFE_NAME.match(name):
             what = f"`{name}` in <{tag.name}> has a value that HTML cannot hold"
             raise Broken(place, what, f'write {name}="text"')
         else:

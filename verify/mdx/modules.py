@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 
 from verify.mdx import literal, vocabulary
-from verify.mdx.page import Page
+from verify.mdx.page import Import, Page
 from verify.mdx.problem import Broken
 
 _BEGINS = re.compile(r"(?:import|export)[ \t{*\"']")
 _EXPORT = re.compile(r"export\s+(?:const|let|var)\s+([A-Za-z_$][\w$]*)\s*=\s*")
-_IMPORT = re.compile(
+IMPORT = re.compile(
     r"import\s+(?:(type)\s+)?(?:([\w$]+)\s*,?\s*)?(?:\{([^{}]*)\})?(?:\*\s+as\s+[\w$]+)?"
     r"\s*(?:from\s*)?[\"']([^\"'\n]+)[\"']\s*;?[ \t]*"
 )
-_IMAGE = re.compile(r"\.(?:png|jpe?g|gif|svg|webp|avif)$", re.IGNORECASE)
+_MEDIA = re.compile(
+    r"\.(?:png|jpe?g|gif|svg|webp|avif|mp4|webm|mp3|ogg|pdf|zip)$", re.IGNORECASE
+)
+_PAGE = re.compile(r"\.mdx?$")
+_RAW = "?raw"
 _COMMENT = re.compile(r"(?:\s|//[^\n]*|/\*.*?\*/)*", re.DOTALL)
 _END = re.compile(r"\s*;?[ \t]*(?=\n|$)|\s*;")
 
@@ -36,7 +41,7 @@ def read(page: Page, start: int, end: int) -> None:
 
 
 def _statement(page: Page, at: int, end: int) -> int:
-    if found := _IMPORT.match(page.text, at, end):
+    if found := IMPORT.match(page.text, at, end):
         _import(page, found)
         return found.end()
     if found := _EXPORT.match(page.text, at, end):
@@ -67,16 +72,53 @@ def _value_end(text: str, at: int, end: int) -> int:
 
 
 def _import(page: Page, found: re.Match[str]) -> None:
-    module = found[4]
+    module, name = found[4], found[2]
     if found[1] or module in vocabulary.BUILT_IN:
         return
-    if _IMAGE.search(module) and found[2]:
-        page.names[found[2]] = module
-        return
-    if re.search(r"\.mdx?$", module):
-        cure = "write the text here, or link to that page"
-        what = f"`{module}` is a page, and pages are not imported"
+    if _MEDIA.search(module) and name:
+        page.names[name] = module
+    elif _PAGE.search(module) and name:
+        page.pages[name] = _file(page, found, module)
+    elif module.endswith(_RAW) and name:
+        path = _file(page, found, module.removesuffix(_RAW))
+        page.names[name] = literal.Raw(path)
+    elif left := [one for one in _names(found) if not _is_known(page, one)]:
+        what = f"`{module}` is code, and a guide imports none"
+        cure = "remove the line; Tabs, Steps and the other components need no import"
+        if left[0][:1].isupper():
+            cure = f"say in mdx_components how to show <{left[0]}>, or remove the line"
         raise Broken(found.start(), what, cure)
-    what = f"`{module}` is code, and a guide imports none"
-    cure = "remove the line; Tabs, Steps and the other components need no import"
-    raise Broken(found.start(), what, cure)
+
+
+def _names(found: re.Match[str]) -> list[str]:
+    """Return the names that an import brings into the page; the module if none."""
+    inside = [part.split() for part in (found[3] or "").split(",")]
+    several = [words[-1] for words in inside if words and words[0] != "type"]
+    if "*" in found[0].partition(found[4])[0]:
+        several.append("*")
+    return [*([found[2]] if found[2] else []), *several] or [found[4]]
+
+
+def _is_known(page: Page, name: str) -> bool:
+    known = (vocabulary.BLOCKS, vocabulary.WORDS, page.components.mapped)
+    return any(name in names for names in known)
+
+
+def _file(page: Page, found: re.Match[str], module: str) -> str:
+    """Return the path of an imported file from the root of the repository."""
+    first, _, rest = module.partition("/")
+    if first in page.components.aliases:
+        path = posixpath.join(page.components.aliases[first], rest)
+    elif first in {".", ".."}:
+        path = posixpath.join(page.folder, module)
+    else:
+        what = f"`{module}` begins at no folder that is known here"
+        cure = f"begin with ./ or ../, or add `{first}` to mdx_aliases"
+        raise Broken(found.start(4), what, cure)
+    path = posixpath.normpath(path)
+    if path.startswith("../") or posixpath.isabs(path):
+        what = f"`{module}` leads out of the repository"
+        raise Broken(found.start(4), what, "name a file of the repository")
+    place = page.places.problem(found.start(4), "", "")
+    page.imports.append(Import(path, place.line, place.column))
+    return path

@@ -49,6 +49,15 @@ class Edge:
 Piece = str | Edge
 
 
+@dataclass(frozen=True)
+class Import:
+    """A file that a page takes in, from the root of the repository, and where."""
+
+    path: str
+    line: int
+    column: int
+
+
 @dataclass
 class Page:
     """A page while it is read."""
@@ -56,6 +65,9 @@ class Page:
     text: str
     places: Places
     components: Components
+    folder: str = ""  # where it stands, from the root of the repository
+    pages: dict[str, str] = field(default_factory=dict)  # imported pages, by name
+    imports: list[Import] = field(default_factory=list)
     names: dict[str, Any] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     fences: list[Fence] = field(default_factory=list)  # those open now

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -11,7 +13,17 @@ import yaml
 
 from verify.mdx import components, fence, literal, modules, vocabulary
 from verify.mdx.inline import Inline
-from verify.mdx.page import DEEPEST, LINE, PRIVATE, SPLIT, Edge, Fence, Page, Piece
+from verify.mdx.page import (
+    DEEPEST,
+    LINE,
+    PRIVATE,
+    SPLIT,
+    Edge,
+    Fence,
+    Import,
+    Page,
+    Piece,
+)
 from verify.mdx.problem import Broken, Places, Problem
 from verify.mdx.tag import Tag, read_tag
 from verify.mdx.vocabulary import Components
@@ -24,12 +36,12 @@ _ID = re.compile(r"\\\{[ \t]*#([^\s{}\\]+)[ \t]*\\?\}[ \t]*#*[ \t]*$")
 _MYST = re.compile(r"%|\+\+\+|\([^\n]+\)=\s*$")
 _DEFINITION = re.compile(r"\[(?!\^)(?:[^\]\\\n]|\\.)+\]:")
 _CELL = re.compile(r":?-+:?")
-_CONTAINER = re.compile(r"(:{3,})[ \t]*([^\s\[{]*)[ \t]*(.*)$")
-_TITLE = re.compile(r"\{\s*title\s*=\s*(?:\"([^\"]*)\"|'([^']*)')\s*\}$")
+_CONTAINER = re.compile(r"(:{3,})[ \t]*([^\s\[{\\]*)[ \t]*(.*)$")
+_TITLE = re.compile(r"\\?\{\s*title\s*=\s*(?:\"([^\"]*)\"|'([^']*)')\s*\\?\}$")
 _PIPE = re.compile(r"\\.|\|")
 _COLONS = re.compile(r"[ \t>]*(:{3,})[ \t]*$")
 _BAD = re.compile(f"[{PRIVATE}]")
-_IN_TABS = re.compile(r"</?Tab|\{/\*|:::+[ \t]*$")
+_IN_TABS = re.compile(r"</?(?:Page)?Tab|\{/\*|:::+[ \t]*$|\{([\"'])\s*\1\}[ \t]*$")
 _ACTIVE = re.compile(r"[<{]")
 
 
@@ -49,6 +61,8 @@ class Translation:
         The page's front matter.
     titled
         Whether the text has a heading of the first level.
+    imports
+        The files that it takes in, in their order.
     """
 
     markdown: str
@@ -56,21 +70,29 @@ class Translation:
     anchors: dict[int, str]
     front_matter: dict[str, Any]
     titled: bool
+    imports: tuple[Import, ...] = ()
 
 
 def translate(
-    text: str, *, path: str = "page.mdx", components: Components | None = None
+    text: str,
+    *,
+    path: str = "page.mdx",
+    components: Components | None = None,
+    folder: str = "",
+    props: Mapping[str, Any] | None = None,
 ) -> Translation:
     """Return a page of MDX as MyST Markdown.
 
     Parameters
     ----------
-    text
-        The author's file.
-    path
-        Its name, for messages of the YAML reader.
+    text, path
+        The author's file, and its name for messages of the YAML reader.
     components
-        The configured terms and sites.
+        What is configured: terms, sites, components of other projects.
+    folder
+        Where the file stands, from the root of the repository.
+    props
+        The attributes of the tag that takes this page in, if one does.
 
     Returns
     -------
@@ -79,16 +101,14 @@ def translate(
         what could not be read stands in it as plain text.
     """
     flat = text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
-    reader = _Reader(_BAD.sub("\ufffd", flat), components or Components())
+    reader = _Reader(_BAD.sub("\ufffd", flat), components or Components(), folder)
+    if props is not None:
+        reader.page.names["props"] = dict(props)
     for found in _BAD.finditer(flat):
         what = "this is a private-use character, which is kept for the handbook"
         reader.page.problem(found.start(), what, "remove it")
     reader.read(path)
-    lines = ["".join(str(piece) for piece in pieces) for pieces in reader.out]
-    errors = tuple(sorted(set(reader.page.problems)))
-    return Translation(
-        "\n".join(lines), errors, reader.anchors, reader.front, reader.titled
-    )
+    return reader.translation()
 
 
 @dataclass(frozen=True)
@@ -106,9 +126,9 @@ class _Open:
 class _Reader:
     """Walks over the lines of a page once."""
 
-    def __init__(self, text: str, configured: Components) -> None:
+    def __init__(self, text: str, configured: Components, folder: str) -> None:
         self.places = Places(text)
-        self.page = Page(text, self.places, configured)
+        self.page = Page(text, self.places, configured, folder)
         self.text = text
         self.lines = text.split("\n")
         self.out: list[list[Piece]] = [[] for _ in self.lines]
@@ -136,6 +156,18 @@ class _Reader:
             self.page.problem(left.offset, f"{shown} is never closed", cure)
         for line, column in self.neutral.items():
             self._escape_line(line, column)
+
+    def translation(self) -> Translation:
+        """Return what has been read."""
+        lines = ["".join(str(piece) for piece in pieces) for pieces in self.out]
+        return Translation(
+            markdown="\n".join(lines),
+            errors=tuple(sorted(set(self.page.problems))),
+            anchors=self.anchors,
+            front_matter=self.front,
+            titled=self.titled,
+            imports=tuple(self.page.imports),
+        )
 
     def _escape_line(self, line: int, column: int) -> None:
         raw = "".join(str(piece) for piece in self.out[line])
@@ -218,7 +250,7 @@ class _Reader:
     def _between_tabs(self, start: int, rest: str) -> None:
         """Report text that belongs to no tab, as the platform would not show it."""
         left = self.open[-1] if self.open else None
-        tabs = left is not None and not left.colons and left.name == "Tabs"
+        tabs = left is not None and not left.colons and left.fence.kind == "tabs"
         if tabs and self.chunk is None and not _IN_TABS.match(rest):
             what = "this stands between the tabs"
             self.page.problem(start, what, "put it inside a <Tab label=…>")
@@ -387,8 +419,12 @@ class _Reader:
     def _file(self, line: int, last: int, info: fence.Info, mark: str, at: int) -> None:
         found = fence.FILE.match(info.file or "")
         if not found:
-            what = f'file="{info.file}" does not begin at the root of the repository'
-            self.page.problem(at, what, 'write file="<root>/path/file.py#region"')
+            what = f'file="{info.file}" begins at no known place'
+            cure = 'write file="<root>/path/file.py#region" or file="./file.py"'
+            self.page.problem(at, what, cure)
+            return
+        target = self._root_path(found, at)
+        if target is None:
             return
         filled = [n for n in range(line + 1, last) if self.lines[n].strip()]
         if filled:
@@ -397,14 +433,35 @@ class _Reader:
             self.page.problem(self.places.starts[filled[0]], what, cure)
             return
         lead = self.lines[line][: self.lines[line].index(mark)]
+        if "#" not in target:
+            title = {"title": info.title} if info.title else {}
+            said = {"file": target, "lang": info.language, **title}
+            whole = Fence("listing", said)
+            edges = [self.page.open(whole), SPLIT, self.page.close(whole)]
+            self.out[line] = [lead, LINE, *edges, "\ue002"]
+            for number in range(line + 1, min(last + 1, len(self.lines))):
+                self.out[number] = [""]
+            return
         if info.title is None:
-            self.out[line] = [f"{lead}{mark}{{snippet}} {found[1]}"]
+            self.out[line] = [f"{lead}{mark}{{snippet}} {target}"]
             return
         caption = " ".join(info.title.split())
-        parts = [f"{mark}{{snippet}} {found[1]}", f":caption: {caption}", mark]
+        parts = [f"{mark}{{snippet}} {target}", f":caption: {caption}", mark]
         self.out[line] = [lead, LINE, SPLIT.join(parts), SPLIT + "\ue002"]
         for number in range(line + 1, min(last + 1, len(self.lines))):
             self.out[number] = [""]
+
+    def _root_path(self, found: re.Match[str], at: int) -> str | None:
+        """Return the path of a shown file from the root of the repository."""
+        if found[1] == fence.ROOT:
+            return found[2]
+        path, hash_, region = (found[1] + found[2]).partition("#")
+        path = posixpath.normpath(posixpath.join(self.page.folder, path))
+        if path.startswith("../"):
+            what = f'file="{found[0]}" leads out of the repository'
+            self.page.problem(at, what, "name a file of the repository")
+            return None
+        return path + hash_ + region
 
     # -- containers -------------------------------------------------------------------
 
@@ -416,11 +473,14 @@ class _Reader:
         if not kind and not title:
             self._close_colons(line, lead, start, count)
             return line + 1
-        known = (*vocabulary.CONTAINERS, vocabulary.FOLDED)
+        known = (*vocabulary.CONTAINERS, vocabulary.FOLDED, vocabulary.LISTED)
         if kind.lower() not in known or kind != kind.lower():
             what = f"`:::{kind}` is no container"
             self.page.problem(start, what, "write " + ", ".join(known))
             self.out[line] = [f"{lead}\\{rest}"]
+            return line + 1
+        if kind == vocabulary.LISTED and not title:
+            self._enter(line, lead, start, _Found(kind, Fence(kind, {}), count))
             return line + 1
         shown, begin = _title(title)
         said: dict[str, str] = {}
@@ -484,7 +544,7 @@ class _Reader:
                 except Broken as error:
                     self.patience -= error.at_end or error.offset > self._end(line + 1)
                     return 0
-                tags.append(tag)
+                tags.append(components.resolved(tag, self.page))
                 at = tag.end
             elif self.text[at] == "{":
                 after = literal.closing_brace(self.text, at, stop_at)
@@ -506,7 +566,7 @@ class _Reader:
             for number in range(line, last):
                 self.out[number] = [f"% {self.lines[number].strip()}"]
             return last
-        if values or all(_is_text(tag) for tag in tags):
+        if values or all(_is_text(tag, self.page) for tag in tags):
             self.chunk = self.chunk or (line, start)
             return last
         if len(tags) > 1:
@@ -577,11 +637,11 @@ class _Reader:
         self._leave(line, lead, tag.start)
 
 
-def _is_text(tag: Tag) -> bool:
+def _is_text(tag: Tag, page: Page) -> bool:
     """Tell whether a tag on its own line is still a part of a paragraph."""
-    if tag.name in vocabulary.WORDS:
+    if components.is_word(tag, page):
         return True
-    return tag.name in vocabulary.VOID - {"col", "hr"} or (
+    return tag.name in vocabulary.IN_TEXT or (
         tag.name in vocabulary.INLINE and tag.alone
     )
 

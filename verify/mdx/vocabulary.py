@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 CONTAINERS = ("note", "tip", "info", "warning", "caution", "danger", "important")
 FOLDED = "details"
+LISTED = "callouts"  # the list of <Callouts>, written as a container
 
 # The words of a guide that come from configuration, so that one source serves two
 # products: a term has a text, a site has a title and an address.
@@ -20,12 +21,33 @@ class Site:
     url: str
 
 
+# How a component that only another project knows may be shown, beside the name of a
+# component of the subset that it then stands for.
+WAYS = ("children", "note", "link")
+
+
 @dataclass(frozen=True)
 class Components:
-    """What the project fills into Term and ExternalSite components."""
+    """What the project says of names that guides use.
+
+    Attributes
+    ----------
+    terms
+        The text of each ``<Term name>``.
+    sites
+        The title and the address of each ``<ExternalSite name>``.
+    mapped
+        How a component that is no part of the subset is shown: one of ``WAYS``, or the
+        name of a component that is a part.
+    aliases
+        The folder, from the root of the repository, that stands for the first part of
+        an imported path, such as ``@en``.
+    """
 
     terms: Mapping[str, str] = field(default_factory=dict)
     sites: Mapping[str, Site] = field(default_factory=dict)
+    mapped: Mapping[str, str] = field(default_factory=dict)
+    aliases: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -38,6 +60,7 @@ class Block:
     ignored: tuple[str, ...] = ()  # only another renderer's look depends on them
     empty: bool = False  # it has no content, so it is written <X />
     inside: str = ""
+    texts: tuple[str, ...] = ()  # attributes that may hold the text of a file
 
 
 _TAB_LOOK = ("groupId", "defaultValue", "defaultIndex", "values", "tabPosition")
@@ -75,6 +98,23 @@ BLOCKS = {
     ),
 }
 BLOCKS["TabItem"] = BLOCKS["Tab"]
+BLOCKS["PageTabs"] = Block("tabs", ignored=(*_TAB_LOOK, "id"))
+BLOCKS["PageTab"] = replace(BLOCKS["Tab"], inside="PageTabs")
+BLOCKS["NoSSR"] = Block("fragment")
+BLOCKS["CodeBlockRuntime"] = Block(
+    "listing",
+    ("code", "lang", "title"),
+    ("code",),
+    ("shikiOptions", "containerElementClassName", "codeButtonGroupProps"),
+    empty=True,
+    texts=("code",),
+)
+BLOCKS["JsonViewer"] = Block(
+    "listing", ("value",), ("value",), ("defaultExpanded", "readonly"), empty=True
+)
+BLOCKS["Prompt"] = Block(
+    "prompt", ("title", "description", "prompt"), (), ("custom",), texts=("prompt",)
+)
 WORDS = {
     "SourceCode": ("href",),
     "Tag": ("tag",),
@@ -84,7 +124,11 @@ WORDS = {
     "ExternalSite": ("name", "href"),
     "ExternalSiteLink": ("name", "href", "children"),
     "Badge": ("text", "type", "outline", "children"),
+    "ApiMeta": ("addedVersion", "deprecatedVersion", "removedVersion", "inline"),
 }
+# What <ApiMeta> says of each version it is given.
+SINCE = {"addedVersion": "Added", "deprecatedVersion": "Deprecated"}
+SINCE |= {"removedVersion": "Removed"}
 # What prints a measured number; verify.sphinx_ext has a role of the same name for each.
 MEASURED = ("Outcome", "Receipt")
 # What the platform's own build generates from data that is not here. A page shows a
@@ -114,9 +158,11 @@ INLINE = frozenset(
 BLOCK = frozenset(
     "article aside blockquote caption center col colgroup dd details div dl dt "
     "figcaption figure footer h1 h2 h3 h4 h5 h6 header hr li main nav ol p pre section "
-    "summary table tbody td tfoot th thead tr ul".split()
+    "summary table tbody td tfoot th thead tr ul audio picture source track "
+    "video".split()
 )
-VOID = frozenset({"br", "col", "hr", "img", "wbr"})
+VOID = frozenset({"br", "col", "hr", "img", "source", "track", "wbr"})
+IN_TEXT = frozenset({"br", "img", "wbr"})  # void elements that are a part of a text
 RENAMED = {"className": "class", "htmlFor": "for", "colSpan": "colspan"}
 RENAMED |= {"rowSpan": "rowspan", "tabIndex": "tabindex", "dateTime": "datetime"}
 UNITLESS = frozenset(

@@ -25,6 +25,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
         outcome,
         published,
         receipt_box,
+        search,
+        sidebar,
         snippet,
         status,
         swap,
@@ -52,4 +54,6 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("build-finished", fresh.forget_after_warnings, priority=950)
     mdx.setup(app)
     workbench.setup(app)
+    sidebar.setup(app)
+    app.add_search_language(search.English)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

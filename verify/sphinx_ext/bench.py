@@ -98,9 +98,10 @@ def kept(env: BuildEnvironment) -> dict[str, Any] | None:
 
 
 def table_values(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the judged rows."""
+    """Return the judged rows, and what was not measured."""
     judged = results.rows(data)
-    return {"rows": judged, "missed": sum(not row.holds for row in judged)}
+    missed = sum(not row.holds for row in judged)
+    return {"rows": judged, "missed": missed, "absent": results.absent(data)}
 
 
 def plot_values(data: Mapping[str, Any]) -> dict[str, Any]:

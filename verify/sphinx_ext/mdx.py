@@ -10,6 +10,8 @@ import html
 import json
 import posixpath
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +28,13 @@ from myst_parser.parsers.sphinx_ import MystParser
 from pygments.lexers import get_lexer_by_name
 from pygments.util import ClassNotFound
 from sphinx.application import Sphinx
-from sphinx.errors import ConfigError
 from sphinx.util import logging
 from sphinx_design.shared import create_component
 
-from verify.mdx import Components, Site, fence, translate
+from verify.mdx import fence, vocabulary
 from verify.mdx.page import END, LINE, SPLIT
 from verify.sphinx_ext import mdx_nodes
+from verify.sphinx_ext.mdx_read import from_root, read, report
 
 SUFFIX = ".mdx"
 EXTENSIONS = {"attrs_inline", "linkify", "strikethrough", "tasklist"}
@@ -51,6 +53,8 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:|//")
 _MEASURED = re.compile(
     r'<mdx-measured data-role="(\w+)" data-name="([^"]*)" data-format="([^"]*)" />$'
 )
+_PLAYED = re.compile(r"<(?:video|audio|source|track)\b")
+_SOURCE = re.compile(r"\b(src|poster)=\"([^\"]*)\"")
 _COMMENT = re.compile(r"\s*<!-- -->\s*$")
 log = logging.getLogger(__name__)
 
@@ -59,6 +63,8 @@ def setup(app: Sphinx) -> None:
     """Register the suffix, the parser, its configuration and its node."""
     app.add_config_value("mdx_terms", {}, "env", dict)
     app.add_config_value("mdx_sites", {}, "env", dict)
+    app.add_config_value("mdx_components", {}, "env", dict)
+    app.add_config_value("mdx_aliases", {}, "env", dict)
     app.add_config_value("mdx_root", "docs", "env", str)
     app.add_config_value("mdx_public", "docs/public", "env", str)
     app.add_css_file("mdx.css")
@@ -76,22 +82,6 @@ def setup(app: Sphinx) -> None:
     )
 
 
-def configured(terms: dict[str, Any], sites: dict[str, Any]) -> Components:
-    """Return the terms and sites of the configuration.
-
-    Raises
-    ------
-    ConfigError
-        If a site has no title or address.
-    """
-    known: dict[str, Site] = {}
-    for name, said in sites.items():
-        if not isinstance(said, dict) or not {"title", "url"} <= set(said):
-            raise ConfigError(f"mdx_sites: give {name!r} a title and a url")
-        known[str(name)] = Site(str(said["title"]), str(said["url"]))
-    return Components({str(name): str(text) for name, text in terms.items()}, known)
-
-
 class MdxParser(MystParser):
     """Reads ``.mdx`` pages: translates, reports, and hands the text to MyST."""
 
@@ -100,13 +90,7 @@ class MdxParser(MystParser):
     def parse(self, inputstring: str, document: nodes.document) -> None:
         """Fill a document from the text of a page."""
         env = document.settings.env
-        path = str(env.doc2path(env.docname))
-        components = configured(env.config.mdx_terms, env.config.mdx_sites)
-        page = translate(inputstring, path=Path(path).name, components=components)
-        for error in page.errors:
-            place = f"{path}:{error.line}:{error.column}"
-            message = f"{error.what}; {error.instead}"
-            log.warning("%s", message, location=place, type="mdx", subtype="subset")
+        page = read(env, Path(env.doc2path(env.docname)), inputstring)
         config = env.myst_config.copy(
             enable_extensions=set(EXTENSIONS),
             disable_syntax=list(DISABLED),
@@ -221,8 +205,26 @@ class MdxRenderer(SphinxRenderer):
         with self.current_node_context(node, append=True):
             self.nested_render_text(text, token_line(token, 0), inline=True)
 
-    def _raw(self, text: str) -> None:
+    def _raw(self, text: str, line: int = 0) -> None:
+        if _PLAYED.match(text):
+            text = _SOURCE.sub(lambda found: self._played(found, line), text)
         self.current_node.append(nodes.raw("", text, format="html"))
+
+    def _played(self, found: re.Match[str], line: int) -> str:
+        """Copy a film or a sound beside the pages, and return where it is found."""
+        source = html.unescape(found[2])
+        if _SCHEME.match(source):
+            return found[0]
+        env, here = self.sphinx_env, Path(self.document["source"])
+        name = self._public(source) or f"/{posixpath.join(self._folder(), source)}"
+        name = posixpath.normpath(name.lstrip("/"))
+        if not (Path(env.srcdir) / name).is_file():
+            report(here, (line,), f"there is no file {source}; write the path of one")
+            return found[0]
+        env.note_dependency(name)
+        kept = env.dlfiles.add_file(env.docname, name)
+        up = "../" * env.docname.count("/")
+        return f'{found[1]}="{html.escape(f"{up}_downloads/{kept}")}"'
 
     def mdx_fragment(self, token: SyntaxTreeNode, said: dict[str, Any]) -> None:
         """Write only what is inside."""
@@ -263,10 +265,11 @@ class MdxRenderer(SphinxRenderer):
         if said["tag"] in TIGHT and len(inside) == 1:
             only = inside[0]
             inside = only.children if isinstance(only, nodes.paragraph) else inside
-        self._raw(opening)
+        self._raw(opening, token_line(token, 0))
         for child in inside:
             self.current_node.append(child)
-        self._raw(f"</{tag}>")
+        if tag not in vocabulary.VOID:
+            self._raw(f"</{tag}>")
 
     def mdx_tabs(self, token: SyntaxTreeNode, said: dict[str, Any]) -> None:
         """Write a set of tabs; anything between the tabs is reported."""
@@ -352,6 +355,82 @@ class MdxRenderer(SphinxRenderer):
                 with self.current_node_context(item, append=True):
                     self._words(token, text, f"[](</{name}>)")
 
+    def mdx_mapped(self, token: SyntaxTreeNode, said: dict[str, Any]) -> None:
+        """Say which component of another project stands here, and show its content."""
+        node = nodes.note(classes=["mdx-elsewhere"])
+        texts = [f"The component {said['component']} stands here.", *said["texts"]]
+        node += [nodes.paragraph(text, text) for text in texts]
+        self._inside(token, node)
+
+    def mdx_listing(self, token: SyntaxTreeNode, said: dict[str, Any]) -> None:
+        """Write the code of a component, or a whole file, as a block."""
+        line, title = token_line(token, 0), said.get("title", "")
+        title = " ".join(str(title).split())
+        if file := said.get("file"):
+            path = Path(self.sphinx_env.srcdir) / file
+            self.sphinx_env.note_dependency(str(path))
+            if not path.is_file():
+                here = Path(self.document["source"])
+                what = f"there is no file {file}; write the path of one"
+                report(here, (line,), what)
+                return
+            said = {"code": path.read_text("utf-8").rstrip("\n"), **said}
+            title = title or file
+        code = str(said["code"])
+        marks = "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
+        head = str(said.get("lang") or "text").split(" ")[0]
+        head += f' title="{title.replace(chr(34), chr(39))}"' if title else ""
+        self.nested_render_text(f"{marks}{head}\n{code}\n{marks}", line)
+
+    def mdx_prompt(self, token: SyntaxTreeNode, said: dict[str, Any]) -> None:
+        """Write a text that readers give to an assistant."""
+        node = nodes.container(classes=["mdx-card"])
+        if title := said.get("title"):
+            node += nodes.paragraph(title, title, classes=["mdx-card-title"])
+        if about := said.get("description"):
+            node += nodes.paragraph(about, about)
+        self._inside(token, node)
+        with self.current_node_context(node):
+            if "file" in said:
+                self.mdx_listing(token, {"file": said["file"]})
+            elif "prompt" in said:
+                self.mdx_listing(token, {"code": said["prompt"]})
+
+    def mdx_include(self, token: SyntaxTreeNode, said: dict[str, Any]) -> None:
+        """Write another page in this place; its warnings name its own lines."""
+        env, path = self.sphinx_env, Path(self.sphinx_env.srcdir) / said["page"]
+        here = Path(self.document["source"])
+        if not path.is_file():
+            return  # reported where it is imported
+        env.note_dependency(str(path))
+        chain = [*getattr(self, "_chain", []), here.resolve()]
+        if path.resolve() in chain:
+            what = f"{said['page']} is taken into itself; remove one of the tags"
+            report(here, (said["at"][0], said["at"][1]), what)
+            return
+        page = read(env, path, path.read_text("utf-8"), said.get("props", {}))
+        with self._inside_file(path, page.anchors, chain):
+            self.nested_render_text(page.markdown, 0)
+
+    @contextmanager
+    def _inside_file(
+        self, path: Path, anchors: dict[int, str], chain: list[Path]
+    ) -> Iterator[None]:
+        """Make places and links those of a file while it is written."""
+        document, reporter, options = self.document, self.reporter, self.md.options
+        kept = (document["source"], reporter.source, options["mdx_anchors"])
+        kept_chain, own = getattr(self, "_chain", []), vars(reporter).copy()
+        document["source"] = reporter.source = str(path)
+        reporter.get_source_and_line = lambda line=None: (str(path), line)
+        options["mdx_anchors"], self._chain = anchors, chain
+        try:
+            yield
+        finally:
+            document["source"], reporter.source, options["mdx_anchors"] = kept
+            del reporter.get_source_and_line
+            vars(reporter).update(own)
+            self._chain = kept_chain
+
     def mdx_elsewhere(self, token: SyntaxTreeNode, said: dict[str, Any]) -> None:
         """Say what the platform's own build shows in this place."""
         node = nodes.note(classes=["mdx-elsewhere"])
@@ -403,7 +482,7 @@ class MdxRenderer(SphinxRenderer):
         if measured:
             self._measured(token, *map(html.unescape, measured.groups()))
         elif not _COMMENT.match(token.content):
-            self._raw(token.content)
+            self._raw(token.content, token_line(token, 0))
 
     def _measured(self, token: SyntaxTreeNode, role: str, name: str, spec: str) -> None:
         """Write a measured number, as the role of the same name does."""
@@ -455,7 +534,7 @@ class MdxRenderer(SphinxRenderer):
         href = self.md.normalizeLinkText(href)
         path, hash_, target = href.partition("#")
         path = path.partition("?")[0]
-        here = posixpath.dirname(env.docname)
+        here = self._folder()
         bases = [here] if not path.startswith("/") else ["", env.config.mdx_root]
         for base in bases:
             full = posixpath.normpath(posixpath.join(base, path.lstrip("/")))
@@ -465,8 +544,20 @@ class MdxRenderer(SphinxRenderer):
                     return f"/{name}{suffix}{hash_}{target}"
         return self._public(path)
 
+    def _folder(self) -> str:
+        """Return the folder of the file whose text is written now."""
+        return posixpath.dirname(
+            from_root(self.sphinx_env, Path(self.document["source"]))
+        )
+
     def _public(self, path: str) -> str | None:
-        """Return the place of a file that the platform serves from its root."""
+        """Return the place of a file that the platform serves from its root.
+
+        What another file names that is taken in here is found from its own folder.
+        """
+        taken_in = getattr(self, "_chain", None) and not _SCHEME.match(path)
+        if taken_in and not path.startswith("/"):
+            path = f"/{self._folder()}/{path}"
         if path.startswith("/"):
             for folder in (self.sphinx_env.config.mdx_public, ""):
                 name = posixpath.normpath(posixpath.join(folder, path.lstrip("/")))

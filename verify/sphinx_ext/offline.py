@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +10,8 @@ from sphinx.application import Sphinx
 from sphinx.errors import ExtensionError
 
 from verify.sphinx_ext.downloads import place
+from verify.sphinx_ext.elsewhere import external_requests
 
-EXTERNAL = re.compile(r"^(?:https?:)?//", re.IGNORECASE)
-CSS_EXTERNAL = re.compile(
-    r"(?:@import\s+|url\()\s*(?:url\()?['\"]?((?:https?:)?//[^'\")\s]+)"
-)
 UNUSED = ("**/*.map", "_static/scripts/fontawesome.js*", "_static/sphinx-thebe.*")
 ROOT_PAGE = """<!DOCTYPE html>
 <html lang="en">
@@ -76,37 +71,3 @@ def _write_root_page(app: Sphinx, site: Path) -> None:
     if url != "index.html":
         page = ROOT_PAGE.format(url=url, title=app.config.html_title)
         place(site / "index.html", page.encode())
-
-
-def external_requests(site: Path) -> list[str]:
-    """Return ``file: address`` for everything a browser would load from elsewhere."""
-    found = []
-    for path in sorted(site.rglob("*.html")):
-        finder = _RequestFinder()
-        finder.feed(path.read_text(encoding="utf-8"))
-        found += [f"{path.relative_to(site)}: {url}" for url in finder.found]
-    for path in sorted(site.rglob("*.css")):
-        text = path.read_text(encoding="utf-8")
-        found += [
-            f"{path.relative_to(site)}: {url}" for url in CSS_EXTERNAL.findall(text)
-        ]
-    return found
-
-
-class _RequestFinder(HTMLParser):
-    """Collects the external addresses that a page loads without a click."""
-
-    LOADS = {"script": "src", "img": "src", "iframe": "src", "source": "src"}
-    RELATIONS = {"stylesheet", "preload", "icon", "preconnect", "modulepreload"}
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        given = dict(attrs)
-        address = given.get(self.LOADS.get(tag, "")) or ""
-        if tag == "link" and self.RELATIONS & set((given.get("rel") or "").split()):
-            address = given.get("href") or ""
-        if EXTERNAL.match(address):
-            self.found.append(address)

@@ -15,7 +15,7 @@ export default defineConfig({
   llms: false,
   markdown: {
     // What the subset has and rspress does not know without an import.
-    globalComponents: ["Badge", "Callouts", "Card", "Cards"].map((name) =>
+    globalComponents: ["Callouts", "Card", "Cards"].map((name) =>
       join(import.meta.dirname, "components", `${name}.tsx`),
     ),
     link: { checkDeadLinks: { excludes: isFile }, checkAnchors: true },

@@ -1,2 +1,0 @@
-// rspress' own, for pages that do not import it.
-export { Badge as default } from "@rspress/core/theme";
