@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import functools
 import http.server
+import itertools
 import os
+import re
 import threading
 from html.parser import HTMLParser
 from pathlib import Path
@@ -27,9 +29,12 @@ WITHOUT_TEXT = """() => [...document.images]
 LOW_CONTRAST = """() => {
   const canvas = document.createElement("canvas").getContext("2d",
     {willReadFrequently: true});
+  const drawn = new Map();
   const rgba = color => {
+    if (drawn.has(color)) return drawn.get(color);
     canvas.clearRect(0, 0, 1, 1); canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1);
-    return canvas.getImageData(0, 0, 1, 1).data;
+    drawn.set(color, canvas.getImageData(0, 0, 1, 1).data);
+    return drawn.get(color);
   };
   const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
     .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
@@ -143,15 +148,32 @@ def look(page, width: int, theme: str) -> list[str]:
     return found
 
 
-@pytest.mark.parametrize("theme", THEMES)
-@pytest.mark.parametrize("width", WIDTHS)
-def test_every_page_is_complete_and_readable(browser, server, pages, width, theme):
-    assert visit(browser, server, pages, width, theme) == []
+def in_turn(pages: list[str], turn: int) -> list[str]:
+    """Return all pages, but of the listings of files, which look alike, each fourth."""
+    listings = [page for page in pages if page.startswith("source/")]
+    return [p for p in pages if p not in listings] + listings[turn::4]
+
+
+@pytest.mark.parametrize(
+    ("turn", "width", "theme"),
+    [(n, *view) for n, view in enumerate(itertools.product(WIDTHS, THEMES))],
+)
+def test_every_page_is_complete_and_readable(
+    browser, server, pages, turn, width, theme
+):
+    assert visit(browser, server, in_turn(pages, turn), width, theme) == []
+
+
+def test_every_listing_has_its_turn():
+    pages = ["a.html", *(f"source/{n}.py.html" for n in range(6))]
+    turns = [in_turn(pages, turn) for turn in range(len(WIDTHS) * len(THEMES))]
+    assert {page for turn in turns for page in turn} == set(pages)
+    assert all(turn[0] == "a.html" for turn in turns)
 
 
 def test_every_page_opens_from_a_folder_without_a_server(browser, site, pages):
     rooted = {"404.html"}  # it is shown for any address, so it names its files from /
-    local = [page for page in pages if page not in rooted]
+    local = [page for page in in_turn(pages, 0) if page not in rooted]
     assert visit(browser, site.as_uri() + "/", local, 1400, "light") == []
 
 
@@ -233,6 +255,48 @@ def test_every_local_address_leads_somewhere(site, pages):
             elif name in read and unquote(target) not in read[name].targets:
                 broken.append(f"{page}: {address} has no such place")
     assert broken == []
+
+
+CAPTION = re.compile(r'hb-snippet-(?:lines|test)">[^<]*<a [^>]*href="([^"]+)"')
+LISTED = re.compile(r"\.\./source/.+\.html#L\d+(-L\d+)?$")
+
+
+def lost_captions(site: Path, pages: list[str]) -> tuple[int, list[str]]:
+    """Return how many links captions have, and those without their lines."""
+    links = [
+        (page, link)
+        for page in pages
+        for link in CAPTION.findall((site / page).read_text(encoding="utf-8"))
+    ]
+    targets: dict[Path, set[str]] = {}
+    lost = []
+    for page, link in links:
+        path, target = urldefrag(link)
+        file = ((site / page).parent / unquote(path)).resolve()
+        if file not in targets:
+            read = Links(file.read_text("utf-8")).targets if file.is_file() else set()
+            targets[file] = read
+        if not LISTED.search(link) or target not in targets[file]:
+            lost.append(f"{page}: {link}")
+    return len(links), lost
+
+
+def test_every_caption_leads_to_its_lines_and_its_tests(site, pages):
+    count, lost = lost_captions(site, pages)
+    assert count >= 5 and lost == []
+
+
+def test_a_caption_that_leads_nowhere_is_found(tmp_path):
+    link = '<span class="hb-snippet-lines"><a class="x" href="../source/{}">l</a>'
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source/a.py.html").write_text('<i id="L7"></i><i id="L7-L9"></i>')
+    places = ("a.py.html#L7", "a.py.html#L7-L9", "a.py.html#L8", "a.py.html", "b#L7")
+    text = "".join(link.format(place) for place in places)
+    (tmp_path / "docs/a.html").write_text(text)
+    count, lost = lost_captions(tmp_path, ["docs/a.html"])
+    assert count == 5
+    assert lost == [f"docs/a.html: ../source/{place}" for place in places[2:]]
 
 
 def test_every_notebook_page_shows_its_receipt_and_its_download(site, pages):

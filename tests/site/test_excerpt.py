@@ -159,6 +159,8 @@ def test_a_caption_counts_the_tests_that_ran_the_lines(measured):
     assert (found.words, found.others) == ("1 test in tests/test_one.py", "")
     found = ran_by(measured, "mod.py#predict")
     assert found.words == "2 tests in tests/test_one.py"
+    first = found.first
+    assert (first.path, first.name, first.first) == ("tests/test_one.py", "test_a", 1)
     assert found.others == "1 in 1 other file"  # test_c stands in no file any more
 
 

@@ -80,7 +80,7 @@ def test_a_snippet_names_its_file_its_lines_and_its_test(good_site):
     assert "Greet someone" in guide
     assert 'href="../downloads/snippets/greet.py"' in guide
     assert "lines 7–10" in guide
-    assert guide.count("tested in tests/snippets/test_greet.py") == 1
+    assert guide.count("tests/snippets/test_greet.py</a>") == 1
 
 
 def test_the_status_table_and_the_line_of_the_landing_are_drawn(good_site):

@@ -19,6 +19,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         blocks,
         downloads,
         fresh,
+        listing,
         machines,
         mdx,
         offline,
@@ -47,6 +48,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("source-read", swap.swap)
     app.connect("doctree-read", receipt_box.insert_receipt)
     app.connect("doctree-read", alttext.require_alt)
+    app.connect("html-collect-pages", listing.collect)
     app.connect("html-page-context", offline.drop_thebe, priority=950)
     app.connect("build-finished", downloads.write_downloads, priority=800)
     app.connect("build-finished", published.write_evidence, priority=810)

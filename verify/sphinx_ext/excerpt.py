@@ -16,6 +16,8 @@ from verify.sphinx_ext.words import listed, plural
 
 OPENS = re.compile(r"^\s*#\s*region:\s*(?P<name>\S+)\s*$")
 CLOSES = re.compile(r"^\s*#\s*endregion:\s*(?P<name>\S+)\s*$")
+LEXERS = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".toml": "toml"}
+LEXERS |= {".sh": "bash", ".json": "json", ".txt": "text", ".cfg": "ini"}
 
 
 class SnippetError(Exception):
@@ -32,6 +34,11 @@ class Excerpt:
     first: int
     last: int
     code: str
+
+
+def lexer_of(path: str) -> str:
+    """Return the language that a file is highlighted in."""
+    return LEXERS.get(Path(path).suffix, "text")
 
 
 # region: find
@@ -173,24 +180,43 @@ def _ambiguous(target: str, path: str, name: str, found: list[Excerpt]) -> str:
     )
 
 
-def tested_in(root: Path, excerpt: Excerpt) -> str | None:
-    """Return the mirrored test file, if it exists and names the code it tests."""
+def tested_in(root: Path, excerpt: Excerpt) -> Excerpt | None:
+    """Return the mirrored test file, if it exists and names the code it tests.
+
+    What is returned spans the first line with the name.
+    """
     path = Path(excerpt.path)
-    test = Path("tests") / path.parent / f"test_{path.name}"
+    test = (Path("tests") / path.parent / f"test_{path.name}").as_posix()
     if excerpt.kind != "object" or not (root / test).is_file():
         return None
     last = re.escape(excerpt.name.rpartition(".")[2])
-    text = (root / test).read_text(encoding="utf-8")
-    return test.as_posix() if re.search(rf"\b{last}\b", text) else None
+    lines = (root / test).read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        if re.search(rf"\b{last}\b", line):
+            return _excerpt(test, excerpt.name, "line", number, number, lines)
+    return None
 
 
 @dataclass(frozen=True)
 class Tests:
-    """The tests that ran an excerpt: the file with most of them, and how many more."""
+    """The tests that ran an excerpt.
 
-    file: str
+    Attributes
+    ----------
+    first : Excerpt
+        The first of them in the file that holds most.
+    words, others : str
+        How many there are in that file, and how many more elsewhere.
+    """
+
+    first: Excerpt
     words: str
     others: str
+
+    @property
+    def file(self) -> str:
+        """The file that holds most of them."""
+        return self.first.path
 
 
 def tested_by(root: Path, excerpt: Excerpt) -> Tests | None:
@@ -206,4 +232,15 @@ def tested_by(root: Path, excerpt: Excerpt) -> Tests | None:
     file, count = max(counted.items(), key=lambda one: (one[1], one[0]))
     more = len(tests) - count
     others = f"{more} in {plural(len(counted) - 1, 'other file')}" if more else ""
-    return Tests(file, f"{plural(count, 'test')} in {file}", others)
+    names = [test.partition("::")[2] for test in tests if test.startswith(f"{file}::")]
+    first = _first_of(root, file, names)
+    return Tests(first, f"{plural(count, 'test')} in {file}", others)
+
+
+def _first_of(root: Path, file: str, names: list[str]) -> Excerpt:
+    """Return the first of these tests; line 1 of the file if none is found."""
+    text = (root / file).read_text(encoding="utf-8")
+    dotted = {name.replace("::", ".") for name in names}
+    found = [span for span in objects(file, text) if span.name in dotted]
+    top = _excerpt(file, file, "line", 1, 1, text.splitlines())
+    return min(found, key=lambda span: span.first, default=top)

@@ -9,19 +9,19 @@ from docutils.parsers.rst import directives
 from sphinx.util.docutils import SphinxDirective
 
 from verify import covered
+from verify.sphinx_ext import listing
 from verify.sphinx_ext.evidence import Evidence, relative_url
+from verify.sphinx_ext.excerpt import LEXERS as LEXERS  # verify.export takes it here
 from verify.sphinx_ext.excerpt import (
     Excerpt,
     SnippetError,
-    Tests,
     find,
+    lexer_of,
     tested_by,
     tested_in,
 )
 
 SHOWN = "handbook-shown"  # per page, the files whose code it shows
-LEXERS = {".py": "python", ".yml": "yaml", ".yaml": "yaml", ".toml": "toml"}
-LEXERS |= {".sh": "bash", ".json": "json", ".txt": "text", ".cfg": "ini"}
 
 
 class SnippetDirective(SphinxDirective):
@@ -38,16 +38,14 @@ class SnippetDirective(SphinxDirective):
         self.env.note_dependency(str(root / target.partition("#")[0]))
         try:
             excerpt = find(root, target)
+            if not excerpt.code:
+                raise SnippetError(f"snippet {target}: there is no code in it")
+            return [self._block(root, excerpt)]
         except SnippetError as error:
             raise self.error(str(error)) from error
-        if not excerpt.code:
-            raise self.error(f"snippet {target}: there is no code between the markers")
-        shown = self.env.metadata[self.env.docname].setdefault(SHOWN, [])
-        shown.append(excerpt.path)
-        return [self._block(root, excerpt)]
 
     def _block(self, root: Path, excerpt: Excerpt) -> nodes.Node:
-        lexer = LEXERS.get(Path(excerpt.path).suffix, "text")
+        lexer = lexer_of(excerpt.path)
         literal = nodes.literal_block(excerpt.code, excerpt.code, language=lexer)
         if "lines" in self.options:
             literal["linenos"] = True
@@ -62,6 +60,7 @@ class SnippetDirective(SphinxDirective):
         return block
 
     def _caption(self, root: Path, excerpt: Excerpt) -> list[nodes.Node]:
+        """Return the title, and links to the file, its lines and its tests."""
         url = relative_url(self.env.docname, f"downloads/{excerpt.path}")
         one_line = excerpt.first == excerpt.last
         span = f"{excerpt.first}" if one_line else f"{excerpt.first}–{excerpt.last}"
@@ -71,23 +70,24 @@ class SnippetDirective(SphinxDirective):
             parts.append(nodes.inline("", text, classes=["hb-snippet-title"]))
         file = nodes.reference("", excerpt.path, refuri=url, internal=True)
         parts.append(nodes.inline("", "", file, classes=["hb-snippet-file"]))
-        parts.append(nodes.inline("", place, classes=["hb-snippet-lines"]))
+        lines = self._link(place, excerpt)
+        parts.append(nodes.inline("", "", lines, classes=["hb-snippet-lines"]))
         self.env.note_dependency(str(root / covered.KEPT))
         if tests := tested_by(root, excerpt):
-            parts.append(self._tests(tests))
+            said = ["tested by ", self._link(tests.words, tests.first)]
+            said += [f" and {tests.others}"] if tests.others else []
         elif test := tested_in(root, excerpt):
-            self.env.note_dependency(str(root / test))
-            note = f"tested in {test}"
-            parts.append(nodes.inline("", note, classes=["hb-snippet-test"]))
+            said = ["tested in ", self._link(test.path, test)]
+        else:
+            return parts
+        words = [nodes.Text(one) if isinstance(one, str) else one for one in said]
+        parts.append(nodes.inline("", "", *words, classes=["hb-snippet-test"]))
         return parts
 
-    def _tests(self, tests: Tests) -> nodes.Node:
-        """Return how many tests ran the code, linked to the file with most of them."""
-        shown = self.env.metadata[self.env.docname].setdefault(SHOWN, [])
-        shown.append(tests.file)
-        url = relative_url(self.env.docname, f"downloads/{tests.file}")
-        link = nodes.reference("", tests.words, refuri=url, internal=True)
-        said = nodes.inline("", "tested by ", link, classes=["hb-snippet-test"])
-        if tests.others:
-            said += nodes.Text(f" and {tests.others}")
-        return said
+    def _link(self, text: str, place: Excerpt) -> nodes.reference:
+        """Return a link to lines of a file, which the site then lists and offers."""
+        root = Evidence.of(self.env.app).root
+        self.env.note_dependency(str(root / place.path))
+        self.env.metadata[self.env.docname].setdefault(SHOWN, []).append(place.path)
+        url = listing.address(self.env, place)
+        return nodes.reference("", text, refuri=url, internal=True)
