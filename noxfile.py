@@ -47,7 +47,10 @@ ENVIRONMENTS = {
     "notebooks": KERNEL,
     "cuda": (*KERNEL, "--no-deps -r cuda.txt"),
     "bench": ("--no-deps -r bench.txt",),
+    "lab": ("--no-deps -r lab.txt",),
     "trainer": ("--no-deps -r trainer.txt",),
+    # What a stranger's workbench has: a kernel and torch. Downloads are proven on it.
+    "workbench": ("-r torch.txt -c notebooks.txt", "ipykernel -c notebooks.txt"),
     "canary": (
         "sphinx sphinx-book-theme myst-nb sphinx-external-toc sphinx-design "
         "sphinx-copybutton sphinx-togglebutton sphinx-notfound-page linkify-it-py "
@@ -84,7 +87,7 @@ def environment(name: str) -> str:
     shutil.rmtree(home, ignore_errors=True)
     make_venv(home)
     for arguments in ENVIRONMENTS[name]:
-        pip_install(str(python), arguments)
+        pip(str(python), "install", arguments)
     stamp.write_text(wanted)  # last: an install that was killed is done again
     say(f"made {home.relative_to(ROOT)} in {time.monotonic() - started:.0f} s")
     return str(python)
@@ -108,18 +111,18 @@ def make_venv(home: Path) -> None:
         )
 
 
-def pip_install(python: str, arguments: str) -> None:
-    command = [python, "-m", "pip", "install", "--quiet", "--no-input"]
+def pip(python: str, verb: str, arguments: str) -> None:
+    command = [python, "-m", "pip", verb, "--quiet", "--no-input"]
     command += ["--disable-pip-version-check", *arguments.split()]
-    with subprocess.Popen(command, cwd=LOCKS, stderr=subprocess.PIPE, text=True) as pip:
-        for line in pip.stderr:
+    with subprocess.Popen(command, cwd=LOCKS, stderr=subprocess.PIPE, text=True) as run:
+        for line in run.stderr:
             # One such line per package and missing mirror folder; never an error.
             if not line.startswith("WARNING: Location 'file:"):
                 sys.stderr.write(line)
-    if pip.returncode:
+    if run.returncode:
         sys.exit(
-            f"pip could not install {arguments!r} (exit {pip.returncode}; its reason "
-            "is above). Run the same command again: the environment is made anew."
+            f"pip {verb} {arguments!r} failed (exit {run.returncode}; its reason is "
+            "above). Run the same command again: it starts anew."
         )
 
 
@@ -155,6 +158,7 @@ def book(session: nox.Session) -> None:
     """Run every changed notebook, build the site, check it. `-- --force` runs all."""
     with alone(session, BUILD / "book.lock"):
         run(session)
+        standalone(session)
         check_blocks(session)
         check_words(session)
         publish(session)
@@ -180,6 +184,23 @@ def publish(session: nox.Session) -> None:
 def run(session: nox.Session) -> None:
     """Run changed notebooks and judge them. `-- NAME` chooses, `-- --force` insists."""
     verify(session, "run", *session.posargs)
+
+
+@job
+def standalone(session: nox.Session) -> None:
+    """Run the downloads in an empty folder, without network. `-- NAME` chooses.
+
+    Each runs twice, in a fresh workbench of its own that takes packages from a folder
+    of wheels only. A machine that cannot cut the network skips this, and pages say so.
+    """
+    words = ("run", "--profile", "standalone", *session.posargs)
+    verify(session, *words, WORKBENCH_PYTHON=environment("workbench"), WHEELS=wheels())
+
+
+@job
+def bundle(session: nox.Session) -> None:
+    """Pack the built site and its downloads as one zip, for an air gap."""
+    within(session, "book", "-m", "verify.standalone.bundle")
 
 
 @job
@@ -328,9 +349,30 @@ def canary(session: nox.Session) -> None:
         conf.unlink(missing_ok=True)
 
 
-def verify(session: nox.Session, *words: str, inside: str = "notebooks") -> None:
+def verify(session: nox.Session, *words: str, **handbook: str) -> None:
     """Run a command of verify. Its exit code 77, all skipped, is no failure here."""
-    within(session, inside, "-m", "verify", *words, success_codes=[0, SKIPPED])
+    codes = [0, SKIPPED]
+    within(
+        session, "notebooks", "-m", "verify", *words, success_codes=codes, **handbook
+    )
+
+
+def wheels() -> str:
+    """Return the folder of wheels that standalone copies install from.
+
+    It holds what a reader behind an air gap mirrors: the packages of notebooks.txt,
+    from pip's own cache where they are in it, and the wheels that the handbook makes.
+    """
+    python, folder = environment("notebooks"), NOX / "wheels"
+    stamp, wanted = folder / "made-from", digest("notebooks")
+    if not (stamp.exists() and stamp.read_text() == wanted):
+        say(f"making {folder.relative_to(ROOT)} (once for these locks)")
+        shutil.rmtree(folder, ignore_errors=True)
+        pip(python, "wheel", f"--no-deps -w {folder} -r notebooks.txt")
+        stamp.write_text(wanted)
+    made = [python, "-m", "verify.standalone.wheels", str(folder)]
+    subprocess.run(made, check=True, cwd=ROOT, stdout=subprocess.DEVNULL)
+    return str(folder)
 
 
 def check_blocks(session: nox.Session, *pages: str) -> None:
@@ -368,7 +410,7 @@ def node_modules(session: nox.Session) -> Path:
 
 def pythons() -> dict[str, str]:
     """Return the Pythons that a program asks to run another by, as *_PYTHON."""
-    names = ("book", "notebooks", "tools", "trainer")
+    names = ("book", "lab", "notebooks", "tools", "trainer")
     return {f"{name.upper()}_PYTHON": environment(name) for name in names}
 
 

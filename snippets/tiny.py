@@ -14,7 +14,9 @@ import json
 import math
 import os
 import random
+import shutil
 import sys
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 BASE = Path(__file__).parent / "fixtures" / "tiny-base"
+PACKAGE = "fine-tuning-handbook-tiny-base"  # the wheel that brings the base alone
 TRAIN_TICKETS = slice(0, 3600)  # the base saw these with a plain reply
 HELD_OUT_TICKETS = slice(3600, 4608)  # nobody trains on these
 GENERAL_SEED, GENERAL_EVAL_SEED = 0, 1  # prose for training and for evaluation
@@ -38,24 +41,70 @@ CHAT_TEMPLATE = (
 )
 
 
-def resolve_model(model_path: str) -> str:
+# region: resolve_model
+def resolve_model(model_path: str, make_in: str | Path | None = None) -> str:
     """Return the folder of the tiny base for ``"tiny"``, any other name unchanged.
+
+    The base lies beside this module, or is installed as the package
+    ``fine-tuning-handbook-tiny-base``. Where it is neither, it is made from seed.
+
+    Parameters
+    ----------
+    model_path
+        ``"tiny"``, a hub name or a folder.
+    make_in
+        Folder to make the base in, once, where it is not at hand: five to ten minutes
+        on one core. Without it, a missing base is an error.
 
     Raises
     ------
+    FileNotFoundError
+        If the base is not at hand and ``make_in`` is not given.
     ValueError
         If the tiny base on disk is not the published one.
     """
     if model_path != "tiny":
         return model_path
-    published = json.loads((BASE / "digest.json").read_text())["sha256"]
-    if file_digest(BASE / "model.safetensors") != published:
+    if (found := find_base()) is not None:
+        require_published(found)
+        return str(found)
+    if make_in is None:
+        raise FileNotFoundError(
+            f"the tiny base is neither in {BASE} nor installed as {PACKAGE}: install "
+            f"that wheel, or name a folder to make it in (make_in)"
+        )
+    made = Path(make_in)
+    if not (made / "digest.json").exists():
+        print(f"the tiny base is not at hand (install {PACKAGE} to have it):")
+        print(f"making it from seed in {made}, five to ten minutes, once")
+        made.parent.mkdir(parents=True, exist_ok=True)
+        build_base(made)
+    return str(made)
+
+
+# endregion: resolve_model
+
+
+def find_base() -> Path | None:
+    """Return the folder of the shipped base: beside this module, or installed."""
+    if (BASE / "digest.json").exists():
+        return BASE
+    try:
+        installed = metadata.distribution(PACKAGE)
+    except metadata.PackageNotFoundError:
+        return None
+    return Path(str(installed.locate_file(PACKAGE.replace("-", "_"))))
+
+
+def require_published(folder: Path) -> None:
+    """Raise ValueError if the base in a folder is not the published one."""
+    published = json.loads((folder / "digest.json").read_text())["sha256"]
+    if file_digest(folder / "model.safetensors") != published:
         raise ValueError(
-            f"{BASE.name}/model.safetensors is not the published base checkpoint: "
+            f"{folder.name}/model.safetensors is not the published base checkpoint: "
             "its SHA-256 differs from digest.json. Restore it, or build it again "
             "with `python -m snippets.tiny --out FOLDER` and pass that folder."
         )
-    return str(BASE)
 
 
 def file_digest(path: Path) -> str:
@@ -153,6 +202,7 @@ def build_base(out: Path, steps: int = 2000, seed: int = 0) -> None:
     _train(model, [first, second], steps, seed)
 
     beside = out.with_name(out.name + ".part")
+    shutil.rmtree(beside, ignore_errors=True)  # of a build that was killed
     model.to(torch.bfloat16).save_pretrained(beside)
     tokenizer.save_pretrained(beside)
     digest = {"sha256": file_digest(beside / "model.safetensors")}

@@ -77,13 +77,15 @@ class Profile:
     """One way to run a notebook: injected parameters, and what the machine needs.
 
     A profile that needs an accelerator has it alone. ``skip`` says when it may be left
-    out, and until when.
+    out, and until when. ``alone`` runs the standalone copy, in an empty folder and
+    without a network; see ``verify.standalone``.
     """
 
     name: str
     parameters: Mapping[str, Any]
     needs: tuple[str, ...]
     skip: Skip | None = None
+    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,11 @@ class Entry:
     def relative_path(self) -> str:
         """The source notebook, as seen from the root."""
         return f"notebooks/{self.name}.ipynb"
+
+    @property
+    def runs_alone(self) -> bool:
+        """Whether there is a standalone copy: a profile runs it."""
+        return any(profile.alone for profile in self.profiles.values())
 
     @property
     def path(self) -> Path:
@@ -230,7 +237,7 @@ def _profile(at: str, name: Any, value: Any) -> Profile:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise _wrong(at, "use lower-case letters, digits, '-' and '_' in names")
     profile = _mapping(value, at)
-    _known_keys(profile, at, ("parameters", "needs", "skip"))
+    _known_keys(profile, at, ("parameters", "needs", "skip", "alone"))
     parameters = _mapping(profile.get("parameters", {}), f"{at}.parameters")
     try:
         json.dumps(parameters, allow_nan=False)
@@ -240,7 +247,11 @@ def _profile(at: str, name: Any, value: Any) -> Profile:
     for need in needs:
         if need not in NEEDS:
             raise _wrong(f"{at}.needs", f"unknown need {need!r}; known: {NEEDS}")
-    return Profile(name, parameters, needs, _skip(profile.get("skip"), f"{at}.skip"))
+    skip = _skip(profile.get("skip"), f"{at}.skip")
+    alone = profile.get("alone", False)
+    if not isinstance(alone, bool):
+        raise _wrong(f"{at}.alone", f"must be true or false, not {alone!r}")
+    return Profile(name, parameters, needs, skip, alone)
 
 
 def _skip(value: Any, at: str) -> Skip | None:

@@ -18,6 +18,7 @@ from typing import Any
 from verify import imports, versions
 from verify.catalog import Entry
 from verify.source import CatalogError, code_cells, read_notebook
+from verify.standalone import build
 
 NOT_FIXTURES = {"__pycache__", ".ipynb_checkpoints", ".DS_Store"}
 
@@ -33,7 +34,8 @@ class Key:
     parts : mapping
         ``code``: one digest a code cell; ``snippets`` and ``fixtures``: one a file or
         folder; ``parameters``: the injected values; ``versions``: one a package;
-        ``profile``: its name.
+        ``profile``: its name; ``standalone``, for a profile that runs the standalone
+        copy: the digest of that copy's code.
     """
 
     digest: str
@@ -71,6 +73,8 @@ def key(notebook_path: Path | str, entry: Entry, profile: str) -> Key:
         "versions": versions.locked(entry.root, packages),
         "profile": profile,
     }
+    if entry.profiles[profile].alone:
+        parts["standalone"] = _sha(_canonical(build.code(entry)))
     return Key(_sha(_canonical(parts)), parts)
 
 
@@ -81,6 +85,8 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         found.append("the notebook's code cells")
     if before.get("parameters") != after["parameters"]:
         found.append("the injected parameters")
+    if before.get("standalone") != after.get("standalone") and not found:
+        found.append("the code of the standalone copy")
     for part in ("snippets", "fixtures"):
         found += _differing(before.get(part, {}), after[part])
     old, new = before.get("versions", {}), after["versions"]

@@ -13,6 +13,7 @@ from verify import digest, executed, history, machine, outcomes, receipts
 from verify.catalog import Entry
 from verify.receipts import Receipt
 from verify.source import read_notebook, source_of
+from verify.standalone import origin, sandbox
 
 SLOWEST = 5
 TAIL = 12
@@ -74,6 +75,9 @@ def finish(run: Ended) -> Receipt:
     left = run.folder / "executed.ipynb"
     result = _result(run)
     kind = result.pop("kind")
+    if "alone" in result:
+        found = result.pop("packages")
+        receipt = replace(receipt, alone=result.pop("alone"), packages=found)
     now = digest.key(run.entry.path, run.entry, receipt.profile)
     if kind != "done":
         reason = _blame(run, kind, result)
@@ -81,6 +85,8 @@ def finish(run: Ended) -> Receipt:
     elif now.digest != receipt.key:
         what = ", ".join(digest.changed(receipt.key_parts, now.parts))
         receipt = failed(receipt, "changed", f"{what} changed during the run")
+    elif problem := sandbox.problem(receipt):
+        receipt = failed(receipt, "alone", problem)
     else:
         receipt = judged(run.entry, receipt, left)
     _move(left, receipt, run.entry)
@@ -190,7 +196,8 @@ def _blame(run: Ended, kind: str, result: dict[str, Any]) -> str:
 
 def _code(run: Ended, result: dict[str, Any]) -> dict[str, list[str]]:
     """Return the source of the cell to blame, as far as one wants to read it."""
-    cells = read_notebook(run.entry.path)["cells"]
+    source = origin.source(run.entry, run.receipt.profile)
+    cells = read_notebook(source)["cells"]
     place = result.get("cell", 0)
     if not 0 < place <= len(cells):
         return {}

@@ -18,6 +18,7 @@ from verify import crew, ending, machine, receipts, vram
 from verify.catalog import Entry
 from verify.receipts import Receipt
 from verify.source import read_notebook
+from verify.standalone import origin
 
 SAMPLE_EVERY = (0.2, 1.0)  # seconds: short runs often, long ones at most a second
 GRACE = 5.0
@@ -95,16 +96,20 @@ def start(
         How many threads its libraries may start.
     """
     root, name, profile = entry.root, entry.name, receipt.profile
-    work = root / "_build" / "work" / name
+    alone = entry.profiles[profile].alone
     folder = root / "_build" / "jobs" / f"{name}.{profile}"
-    for fresh in (work, folder):
+    work = folder / "empty" if alone else root / "_build" / "work" / name
+    for fresh in (folder, work):
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
     environment = _environment(folder, sockets, gpu, threads)
-    if not entry.profiles[profile].needs:
+    if not entry.profiles[profile].needs and not alone:
         environment["HF_HUB_OFFLINE"] = "1"
+    source = origin.source(entry, profile)
     job = {
-        "notebook": str(entry.path),
+        "notebook": str(source),
+        "alone": alone,
+        "packages": list(receipt.key_parts["versions"]),
         "root": str(root),
         "work": str(work),
         "parameters": dict(entry.profiles[profile].parameters),
@@ -121,7 +126,7 @@ def start(
         process=crew.start(folder / "job.json"),
         began=time.monotonic(),
         expected=expected,
-        cells=len(read_notebook(entry.path)["cells"]),
+        cells=len(read_notebook(source)["cells"]),
         gpu=None if gpu is None else vram.watch(gpu, folder / "vram.txt"),
     )
 

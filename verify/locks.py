@@ -113,6 +113,15 @@ notebooks.txt, and the tools it is held against. No torch.
         agrees_with="notebooks",
     ),
     Lock(
+        "lab",
+        ("lab",),
+        """\
+The JupyterLab that opens downloads in tests, and nbconvert; what speaks to the kernel
+is in the versions of notebooks.txt. No torch.
+  pip install --no-deps -r .ci/locks/lab.txt""",
+        agrees_with="notebooks",
+    ),
+    Lock(
         "tools",
         ("tools",),
         """\
@@ -140,6 +149,13 @@ TORCH_HEADER = """\
 torch alone: pip takes the flavor the machine's index offers (CPU or CUDA) and adds the
 wheels that flavor needs.
   pip install -r .ci/locks/torch.txt -c .ci/locks/notebooks.txt"""
+
+HASHED = "hashed/notebooks"
+HASHED_HEADER = """\
+notebooks.txt with the SHA-256 of every file that the index has of a version: pip then
+refuses any other, from a mirror for one. torch is left to torch.txt, since each flavor
+of it is another file.
+  pip install --no-deps --require-hashes -r .ci/locks/hashed/notebooks.txt"""
 
 REQUIRES_HEADER = """\
 Which package of notebooks.txt asks for which. A run rests on the versions of all that
@@ -199,7 +215,22 @@ def locked(root: Path, upgrade: bool = False) -> dict[str, str]:
             kept = added(pins[lock.on_top_of], kept, lock)
         pins[lock.name] = kept
         files[lock.name] = render(lock.header, kept)
-    return files
+    return files | {HASHED: hashed(files["notebooks"])}
+
+
+def hashed(lock: str) -> str:
+    """Return a lock's text with the sha256 of each file that the index has of a pin."""
+    import uv
+
+    with tempfile.TemporaryDirectory() as folder:
+        (given := Path(folder, "lock.txt")).write_text(lock, encoding="utf-8")
+        command = [uv.find_uv_bin(), "pip", "compile", "--quiet", "--universal"]
+        command += ["--python-version", PYTHONS[0], "--no-header", "--no-annotate"]
+        command += ["--no-config", "--no-deps", "--generate-hashes", str(given)]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    if done.returncode:
+        raise LockError(f"uv found no hashes.\n{done.stderr.strip()}")
+    return "\n".join(commented(HASHED_HEADER)) + "\n" + done.stdout
 
 
 def newest(root: Path) -> dict[str, str]:

@@ -23,10 +23,17 @@ SHOWN_FLAGS = (
     "asimd",
     "bf16",
 )
+# Starts a program in a namespace that has no network interface that is up.
+WITHOUT_NETWORK = (
+    "unshare",
+    *([] if os.geteuid() == 0 else ["--map-root-user"]),
+    "--net",
+)
 PROBES = {
     "cuda": ["nvidia-smi", "-L"],
     "npu": ["npu-smi", "info", "-l"],
     "cluster": ["kubectl", "version"],
+    "namespaces": [*WITHOUT_NETWORK, "echo", "yes"],
 }
 GPU_FIELDS = "name,driver_version,memory.total,compute_cap"
 CGROUP = Path("/sys/fs/cgroup")

@@ -19,6 +19,7 @@ from verify.execute import Interrupted
 from verify.flight import Flight
 from verify.receipts import Receipt
 from verify.reuse import blank, drop, recorded
+from verify.standalone import sandbox
 
 TICK = 0.05
 
@@ -146,13 +147,15 @@ def _start(need: Need, gpu: str | None, options: Options) -> Flight | Receipt:
 
 def _problem(entry: Entry, receipt: Receipt) -> str | None:
     """Say what forbids a run before it begins, or None."""
-    absent = machine.missing(entry.packages)
-    if absent:
-        return f"not installed, though the catalog lists it: {', '.join(absent)}"
     parameters = receipt.parameters
     unknown = [n for n in parameters["injected"] if n not in parameters["published"]]
     if unknown:
         return f"no cell tagged 'parameters' assigns: {', '.join(unknown)}"
+    if entry.profiles[receipt.profile].alone:
+        return sandbox.lacking()  # it brings its own packages
+    absent = machine.missing(entry.packages)
+    if absent:
+        return f"not installed, though the catalog lists it: {', '.join(absent)}"
     differing = versions.installed(receipt.key_parts["versions"])[1]
     if differing:
         return (

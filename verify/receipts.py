@@ -78,6 +78,8 @@ class Receipt:
         reason, or None.
     executed_digest : str or None
         The sha256 of the executed notebook; None when it did not run to its end.
+    alone : mapping or None
+        What a run of the standalone copy showed; see ``verify.standalone.sandbox``.
     """
 
     notebook: str
@@ -102,6 +104,7 @@ class Receipt:
     peak_vram_gib: float | None = None
     skip: Mapping[str, str] | None = None
     stderr: tuple[Mapping[str, Any], ...] = ()
+    alone: Mapping[str, Any] | None = None
     schema: int = SCHEMA
 
 

@@ -12,6 +12,7 @@ from verify.catalog import Entry
 from verify.receipts import Receipt
 from verify.skips import SkipError
 from verify.source import published_parameters, read_notebook
+from verify.standalone import origin
 
 
 def skipped(entry: Entry, profile: str) -> Receipt | None:
@@ -77,7 +78,8 @@ def _with_present_prose(entry: Entry, receipt: Receipt) -> Receipt:
     place = (entry.root, entry.name, receipt.profile)
     copy = receipts.executed_path(*place)
     before = read_notebook(copy)
-    after = executed.refresh(read_notebook(entry.path), before)
+    source = origin.source(entry, receipt.profile)
+    after = executed.refresh(read_notebook(source), before)
     if after == before:
         return receipt
     text = json.dumps(after, indent=1, ensure_ascii=False, sort_keys=True)

@@ -22,6 +22,8 @@ UNDER = (
     "receipts",
     "_build/receipts",
     "_build/executed",
+    "pyproject.toml",
+    "book.yml",
 )
 NOT_READ = ("__pycache__", ".ipynb_checkpoints")
 
@@ -88,6 +90,8 @@ def state(root: str, words: list[str]) -> str:
 
 
 def _files(folder: str) -> list[str]:
+    if os.path.isfile(folder):
+        return [folder]
     found = []
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if name not in NOT_READ]

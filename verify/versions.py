@@ -6,6 +6,7 @@ for which, so that a change in ``tokenizers`` is a change under ``transformers``
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -14,6 +15,7 @@ from pathlib import Path
 LOCKS = ".ci/locks"
 FILES = ("torch.txt", "notebooks.txt")
 REQUIRES = "requires.yml"
+HASHED = "hashed/notebooks.txt"  # notebooks.txt with the sha256 of every file
 KERNEL = "ipykernel"  # what every run goes through
 NOT_LOCKED = "not locked"
 PIN = re.compile(r"([A-Za-z0-9][\w.-]*)==([^\s;]+)(?:\s*;\s*(.+))?")
@@ -65,18 +67,25 @@ def installed(versions: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
     """
     from importlib import metadata  # 20 ms that most commands need not spend
 
-    found, differing = {}, []
-    for name, wanted in versions.items():
-        try:
+    found = {}
+    for name in versions:
+        with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            if wanted != NOT_LOCKED and ";" not in wanted:
-                differing.append(f"{name} {wanted} is locked and not installed")
+    return found, differing(versions, found)
+
+
+def differing(versions: Mapping[str, str], found: Mapping[str, str]) -> list[str]:
+    """Say, a sentence each, where what was found is not what is locked."""
+    said = []
+    for name, wanted in versions.items():
+        if wanted == NOT_LOCKED:
             continue
         choices = [choice.split(";")[0].strip() for choice in wanted.split("|")]
-        if wanted != NOT_LOCKED and found[name].split("+")[0] not in choices:
-            differing.append(f"{name} {found[name]} is installed, {wanted} is locked")
-    return found, differing
+        if name not in found and ";" not in wanted:
+            said.append(f"{name} {wanted} is locked and not installed")
+        elif name in found and found[name].split("+")[0] not in choices:
+            said.append(f"{name} {found[name]} is installed, {wanted} is locked")
+    return said
 
 
 def distribution(name: str) -> str:

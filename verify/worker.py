@@ -38,6 +38,7 @@ from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from verify import machine
 from verify.executed import clean, scrub
 from verify.source import INJECTED, tags_of
+from verify.standalone import sandbox
 
 ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 TAIL = 12
@@ -52,6 +53,7 @@ class ThisInterpreter(AsyncKernelManager):
     """
 
     current: ThisInterpreter | None = None
+    command: list[str] | None = None  # another one to start the kernel with
     died_of: int | None = None
 
     def __init__(self, **options: Any) -> None:
@@ -63,7 +65,10 @@ class ThisInterpreter(AsyncKernelManager):
     @property
     def kernel_spec(self) -> KernelSpec:
         """The kernelspec of this interpreter's own ipykernel."""
-        return KernelSpec(**get_kernel_dict())
+        found = KernelSpec(**get_kernel_dict())
+        if self.command:
+            found.argv = [*self.command, *found.argv[1:]]
+        return found
 
     async def _async_is_alive(self) -> bool:
         code = await self.provisioner.poll() if self.has_kernel else None
@@ -85,10 +90,14 @@ class Job:
         self.parameters: dict[str, Any] = given["parameters"]
         self.cell_time_limit: float = given["cell_time_limit"]
         self.environment: dict[str, str] = given["environment"]
+        self.alone: bool = given["alone"]
+        self.packages: list[str] = given["packages"]
         self.folder = path.parent
         self.nb: nbformat.NotebookNode | None = None
         self.current = 0
         self.began = 0.0
+        self.seconds: dict[int, float] = {}  # of each cell, by its place
+        self.found: dict[str, Any] = {}  # what a run of a standalone copy showed
 
     def event(self, **what: Any) -> None:
         """Tell the parent what happens now."""
@@ -108,6 +117,7 @@ class Job:
     def on_cell_executed(self, cell: Any, cell_index: int, execute_reply: Any) -> None:
         """Note how long a cell took."""
         seconds = round(time.monotonic() - self.began, 3)
+        self.seconds[cell_index] = seconds
         peak = machine.peak_memory(ThisInterpreter.current.provisioner.pid)
         where = self.where(cell_index)
         self.event(event="end", seconds=seconds, peak=peak, **where)
@@ -161,7 +171,10 @@ def main(path: Path) -> None:
     signal.signal(signal.SIGTERM, lambda *_: _stop(job))
     os.environ["PYTHONPATH"] = str(job.root)
     try:
-        _execute(job)
+        if job.alone:
+            _execute_alone(job)
+        else:
+            _execute(job)
     except papermill.PapermillExecutionError:
         pass  # the outputs tell more, _first_problem reads them
     except CellTimeoutError:
@@ -176,7 +189,26 @@ def main(path: Path) -> None:
     clean(job.nb, job.root, job.work)
     problem = _first_problem(job)
     job.save()
-    job.finish(**(problem or {"kind": "done"}))
+    job.finish(**{"kind": "done", **job.found, **(problem or {})})
+
+
+def _execute_alone(job: Job) -> None:
+    """Run a standalone copy twice, each time in a fresh kernel, in the same folder.
+
+    The first run installs what the first cell names; the second finds all in place.
+    """
+    with sandbox.Sandbox.made(job.folder) as box:
+        ThisInterpreter.command = box.command
+        os.environ.pop("PYTHONPATH")
+        os.environ.update(box.environment)
+        runs: list[Any] = []
+        for _ in range(sandbox.RUNS):
+            job.seconds.clear()
+            _execute(job)
+            runs.append(dict(job.seconds))
+            if _first_problem(job):
+                return
+        job.found = box.found(job.work, job.notebook, job.packages, runs)
 
 
 def _execute(job: Job) -> None:
@@ -191,7 +223,8 @@ def _execute(job: Job) -> None:
         progress_bar=False,
         execution_timeout=math.ceil(job.cell_time_limit),
         record_timing=False,
-        shutdown_kernel="immediate",
+        # A standalone copy cleans up after itself when its kernel is asked to end.
+        shutdown_kernel="graceful" if job.alone else "immediate",
         skip_cells_with_tag="",
         kernel_manager_class=ThisInterpreter,
         on_notebook_start=job.on_notebook_start,

@@ -90,14 +90,14 @@ def test_an_install_that_fails_is_reported_and_never_reused(checkout):
         assert done.returncode == 1
         assert "making .nox/front" in done.stdout
         assert "no-such-package-of-the-handbook" in done.stderr
-        assert "the environment is made anew" in done.stderr
+        assert "it starts anew" in done.stderr
     assert not (checkout / ".nox" / "front" / "made-from").exists()
 
 
 def test_environments_are_made_anew_when_a_lock_changes(front, monkeypatch):
     monkeypatch.setattr(front, "make_venv", fake_venv)
     installed = []
-    monkeypatch.setattr(front, "pip_install", lambda _, words: installed.append(words))
+    monkeypatch.setattr(front, "pip", lambda _, verb, words: installed.append(words))
     first = front.environment("notebooks")
     assert front.environment("notebooks") == first
     assert installed == list(front.ENVIRONMENTS["notebooks"])
@@ -111,14 +111,14 @@ def test_environments_are_made_anew_when_a_lock_changes(front, monkeypatch):
 def test_an_install_that_was_killed_is_done_again(front, monkeypatch):
     monkeypatch.setattr(front, "make_venv", fake_venv)
 
-    def killed(python, words):
+    def killed(python, verb, words):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(front, "pip_install", killed)
+    monkeypatch.setattr(front, "pip", killed)
     with pytest.raises(KeyboardInterrupt):
         front.environment("book")
     done = []
-    monkeypatch.setattr(front, "pip_install", lambda _, words: done.append(words))
+    monkeypatch.setattr(front, "pip", lambda _, verb, words: done.append(words))
     front.environment("book")
     assert done == list(front.ENVIRONMENTS["book"])
 

@@ -14,7 +14,7 @@ from verify import locks
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / ".ci" / "locks").glob("*.txt"))
 BY_NAME = {lock.name: lock for lock in locks.PLAN}
-GROUPS = ["notebooks", "cuda", "test", "book", "bench", "tools"]
+GROUPS = ["notebooks", "cuda", "test", "book", "bench", "lab", "tools"]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 

@@ -20,9 +20,8 @@ from verify.export.problem import ExportError, Problem
 from verify.export.tree import SCHEME, Doc, Tree
 from verify.mdx import Components
 from verify.source import read_notebook
-from verify.sphinx_ext.excerpt import SnippetError, find, tested_by
+from verify.sphinx_ext.excerpt import SnippetError, find, lexer_of, tested_by
 from verify.sphinx_ext.mdx_read import configured
-from verify.sphinx_ext.snippet import LEXERS
 
 FRONT = re.compile(r"---\n(.*?\n)?---[ \t]*(?:\n|$)", re.DOTALL)
 ONLY_HERE = ("html_theme",)  # front matter that steers the theme of the built site
@@ -169,17 +168,16 @@ class PageExport:
         except SnippetError as error:
             raise self.error(line, str(error)) from error
         self.book.shows(self.doc.name, excerpt.path)
-        lexer = LEXERS.get(Path(excerpt.path).suffix, "text")
         one = excerpt.first == excerpt.last
         span = (
             f"line {excerpt.first}" if one else f"lines {excerpt.first}–{excerpt.last}"
         )
         title = (caption or excerpt.path).replace('"', "”").replace("`", "")
-        fence = markup.fenced(excerpt.code, f'{lexer} title="{title}"')
+        fence = markup.fenced(excerpt.code, f'{lexer_of(excerpt.path)} title="{title}"')
         place = f"[`{excerpt.path}`](/downloads/{excerpt.path}), {span}"
         if tests := tested_by(self.tree.root, excerpt):
-            self.book.shows(self.doc.name, tests.file)
-            place += f", tested by [{tests.words}](/downloads/{tests.file})"
+            self.book.shows(self.doc.name, tests.first.path)
+            place += f", tested by [{tests.words}](/downloads/{tests.first.path})"
             place += f" and {tests.others}" if tests.others else ""
         return f"{fence}\n\n{place}"
 

@@ -1,4 +1,4 @@
-"""Lays the files that pages offer beside them: clean notebooks and their modules."""
+"""Lays the files that pages offer beside them: notebooks, modules, wheels and locks."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from sphinx.application import Sphinx
 
 from verify.sphinx_ext.evidence import Evidence
 from verify.sphinx_ext.snippet import SHOWN
+from verify.standalone import build, origin, wheels
+from verify.versions import HASHED, LOCKS
 
+REQUIREMENTS = {"torch.txt": "torch.txt", "notebooks.txt": "notebooks.txt"}
+REQUIREMENTS |= {"notebooks-hashed.txt": HASHED, "cuda.txt": "cuda.txt"}
 SKIPPED = {"__pycache__", ".ipynb_checkpoints", ".DS_Store"}
 MIDNIGHT = (1980, 1, 1, 0, 0, 0)
 
@@ -29,6 +33,16 @@ def write_downloads(app: Sphinx, exception: Exception | None) -> None:
     for name in shown_files(app):
         place(target / name, (root / name).read_bytes())
     place(target / "snippets.zip", zipped(root, module_files(root)))
+    alone = [entry for entry in Evidence.of(app).catalog if entry.runs_alone]
+    for entry in alone:
+        made = build.build(entry, origin.provenance(entry))
+        path = target / "standalone" / f"{entry.name}.ipynb"
+        place(path, build.text(made).encode())
+    if not alone:
+        return
+    wheels.write(root, target / "wheels")
+    for name, lock in REQUIREMENTS.items():
+        place(target / "requirements" / name, (root / LOCKS / lock).read_bytes())
 
 
 def shown_files(app: Sphinx) -> list[str]:

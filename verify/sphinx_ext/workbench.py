@@ -5,10 +5,8 @@ from __future__ import annotations
 
 import difflib
 import string
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -17,6 +15,7 @@ from markupsafe import Markup
 from verify.catalog import Entry
 from verify.sphinx_ext.evidence import relative_url
 from verify.sphinx_ext.render import html
+from verify.standalone import build, wheels
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -35,7 +34,6 @@ HUB = {
 }
 HUB_OPTIONS = ("branch", "path")
 SOURCE = "notebooks/{name}.ipynb"
-TINY_MODEL = "snippets/fixtures/tiny-base"
 UNKNOWN_SITE = "https://…"
 
 
@@ -113,18 +111,11 @@ def files_of(entry: Entry) -> dict[str, str]:
         "source": f"downloads/notebooks/{entry.name}.ipynb",
         "snippets": "downloads/snippets.zip",
     }
-    if any(getattr(profile, "alone", False) for profile in entry.profiles.values()):
+    if entry.runs_alone:
         files["standalone"] = f"downloads/standalone/{entry.name}.ipynb"
-        if TINY_MODEL in entry.fixtures:
-            files["model"] = f"downloads/wheels/{model_wheel(entry.root)}"
+        if str(wheels.BASE) in entry.fixtures:
+            files["model"] = f"downloads/wheels/{build.model_wheel(entry.root)}"
     return files
-
-
-def model_wheel(root: Path) -> str:
-    """Return the name of the tiny model's wheel, which has the project's version."""
-    text = (root / "pyproject.toml").read_text(encoding="utf-8")
-    version = tomllib.loads(text)["project"]["version"]
-    return f"fine_tuning_handbook_tiny_base-{version}-py3-none-any.whl"
 
 
 def command(name: str, files: Mapping[str, str]) -> str:

@@ -1,0 +1,180 @@
+"""Runs a standalone copy as a stranger would: a bare workbench, an empty folder, no
+network, and nothing of this repository on the path.
+
+The workbench has torch and a kernel. Everything else comes from what the notebook's
+first cell installs, out of a folder of wheels.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from verify import machine, versions
+from verify.receipts import Receipt
+from verify.source import read_notebook
+
+RUNS = 2  # the first installs, the second finds all in place
+QUICK = 3.0  # seconds: what the first cell may take when nothing is missing
+ALLOWED = ("outputs",)  # what a notebook with its published parameters writes
+LIST = """
+import json
+from importlib.metadata import distributions
+print(json.dumps({one.name: one.version for one in reversed([*distributions()])}))
+"""  # of two with one name, the first on the path is the one that is imported
+VARIABLES = ("HANDBOOK_WORKBENCH_PYTHON", "HANDBOOK_WHEELS")
+
+
+def lacking() -> str | None:
+    """Say what forbids such a run on this machine, or None."""
+    for name in VARIABLES:
+        if not Path(os.environ.get(name, "")).exists() or not os.environ.get(name):
+            return f"{name} names no place: run it through python3 noxfile.py"
+    found = machine.lacks("namespaces")
+    return f"the network cannot be cut: {found}" if found else None
+
+
+@dataclass(frozen=True)
+class Sandbox:
+    """A workbench of its own, which goes when the run ends.
+
+    Attributes
+    ----------
+    home : Path
+        Holds the virtual environment, the home folder and the temporary folder.
+    template : Path
+        The workbench that it is a copy of.
+    """
+
+    home: Path
+    template: Path
+
+    @classmethod
+    def made(cls, folder: Path) -> Sandbox:
+        """Copy the workbench into a job's folder; files are links where possible."""
+        template = Path(os.environ["HANDBOOK_WORKBENCH_PYTHON"]).parents[1]
+        box = cls(folder / "sandbox", template)
+        shutil.rmtree(box.home, ignore_errors=True)
+        box.home.mkdir(parents=True)
+        shutil.copytree(template, box.venv, symlinks=True, copy_function=_link)
+        for place in ("home", "tmp"):
+            (box.home / place).mkdir()
+        return box
+
+    def __enter__(self) -> Sandbox:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.home, ignore_errors=True)
+
+    @property
+    def venv(self) -> Path:
+        """The virtual environment."""
+        return self.home / "venv"
+
+    @property
+    def command(self) -> list[str]:
+        """What starts this workbench's Python without a network."""
+        return [*machine.WITHOUT_NETWORK, str(self.venv / "bin" / "python")]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its kernel's environment has beside, or other than, that of verify."""
+        return {
+            "PATH": os.pathsep.join([str(self.venv / "bin"), os.environ["PATH"]]),
+            "HOME": str(self.home / "home"),
+            "TMPDIR": str(self.home / "tmp"),
+            "PIP_CONFIG_FILE": os.devnull,
+            "PIP_NO_INDEX": "1",
+            "PIP_DISABLE_PIP_VERSION_CHECK": "1",
+            "PIP_FIND_LINKS": os.environ["HANDBOOK_WHEELS"],
+            "PYTHONNOUSERSITE": "1",
+        }
+
+    def found(
+        self,
+        work: Path,
+        notebook: str,
+        packages: Sequence[str],
+        runs: Sequence[Mapping[int, float]],
+    ) -> dict[str, Any]:
+        """Return what a receipt says of the runs, and the versions that were there.
+
+        Parameters
+        ----------
+        work : Path
+            The folder that was empty before the first run.
+        notebook : str
+            The file that ran.
+        packages : sequence of str
+            The distributions that the run rests on.
+        runs : sequence of mapping
+            For each run, the seconds of each cell by its place.
+        """
+        here, before = _distributions(self.venv), _distributions(self.template)
+        cells = read_notebook(notebook)["cells"]
+        first = next(n for n, cell in enumerate(cells) if cell["cell_type"] == "code")
+        size = Path(notebook).stat().st_size
+        alone = {
+            "runs": len(runs),
+            "seconds": [round(sum(run.values()), 1) for run in runs],
+            "first_cell_seconds": [run[first] for run in runs],
+            "installed": len(here.keys() - before.keys()),
+            "moved": sorted(n for n in before if here.get(n) != before[n]),
+            "kib": round(size / 1024, 1),
+            "left": _names(work),
+            "left_in_tmp": [n for n in _names(self.home / "tmp") if "handbook" in n],
+            "network": "none",
+        }
+        return {
+            "alone": alone,
+            "packages": {name: here[name] for name in packages if name in here},
+        }
+
+
+def problem(receipt: Receipt) -> str | None:
+    """Say what a standalone run did that it may not do, or None."""
+    found = receipt.alone
+    if found is None:
+        return None
+    if others := [name for name in found["left"] if name not in ALLOWED]:
+        return f"it left behind what nobody asked for: {', '.join(others)}"
+    if found["left_in_tmp"]:
+        return f"its modules outlived the kernel: {', '.join(found['left_in_tmp'])}"
+    if found["moved"]:
+        return f"it changed what was installed before: {', '.join(found['moved'])}"
+    if found["first_cell_seconds"][-1] > QUICK:
+        took = found["first_cell_seconds"][-1]
+        return f"the first cell took {took:.1f} s with nothing missing, not {QUICK:g}"
+    wanted = receipt.key_parts["versions"]
+    differing = versions.differing(wanted, receipt.packages)
+    return f"not the proven packages: {'; '.join(differing)}" if differing else None
+
+
+def _link(source: str, target: str) -> None:
+    """Link a file into its copy; copy it where the file system cannot."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError:
+        shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _distributions(venv: Path) -> dict[str, str]:
+    """Ask a virtual environment's own Python what is installed."""
+    python = str(venv / "bin" / "python")
+    clean = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [python, "-c", LIST], capture_output=True, text=True, check=True, env=clean
+    )
+    found: dict[str, str] = json.loads(done.stdout)
+    return {versions.distribution(name): version for name, version in found.items()}
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
