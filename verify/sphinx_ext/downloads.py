@@ -28,12 +28,14 @@ def write_downloads(app: Sphinx, exception: Exception | None) -> None:
     root = Evidence.of(app).root
     target = Path(app.outdir) / "downloads"
     shutil.rmtree(target, ignore_errors=True)  # nothing of an earlier build may stay
-    for source in sorted((root / "notebooks").glob("*.ipynb")):
+    sources = sorted((root / "notebooks").glob("*.ipynb"))
+    for source in sources:
         place(target / "notebooks" / source.name, source.read_bytes())
     for name in shown_files(app):
         place(target / name, (root / name).read_bytes())
     place(target / "snippets.zip", zipped(root, module_files(root)))
-    alone = [entry for entry in Evidence.of(app).catalog if entry.runs_alone]
+    known = Evidence.of(app).catalog if sources else ()
+    alone = [entry for entry in known if entry.runs_alone]
     for entry in alone:
         made = build.build(entry, origin.provenance(entry))
         path = target / "standalone" / f"{entry.name}.ipynb"
