@@ -311,6 +311,15 @@ def drop_duplicates(
     return kept, dropped
 
 
+def questions(row: dict, field: str = "messages") -> str:
+    """Return what is asked in a conversation: the user's turns, without the answers.
+
+    Compare these in :func:`contamination`; a system prompt that all rows share, or an
+    answer that is often right, would give every row away.
+    """
+    return " ".join(m["content"] or "" for m in row[field] if m["role"] == "user")
+
+
 @dataclass(frozen=True)
 class Overlap:
     """One evaluation text that the training texts give away."""

@@ -36,22 +36,24 @@ def answers(
 ) -> list[Answer]:
     """Let the model give the last assistant turn of each conversation, greedily.
 
-    Prompts are padded on the left, as batched generation needs. Training mode and the
-    padding side are restored afterwards.
+    It stops at the tokenizer's EOS, and at what its generation config names beside it,
+    such as the end of a turn. Prompts are padded on the left, as batched generation
+    needs. Training mode and the padding side are restored afterwards.
     """
     import torch
 
     was_training, side = model.training, tokenizer.padding_side
+    asked = [last_answer(conversation) for conversation in conversations]
     model.eval()
     tokenizer.padding_side = "left"
     out: list[Answer] = []
-    for start in range(0, len(conversations), batch_size):
-        batch = [c["messages"] for c in conversations[start : start + batch_size]]
+    for start in range(0, len(asked), batch_size):
+        batch = asked[start : start + batch_size]
         prompts = [
             tokenizer.apply_chat_template(
-                turns[:-1], tokenize=False, add_generation_prompt=True
+                turns, tokenize=False, add_generation_prompt=True
             )
-            for turns in batch
+            for turns, _ in batch
         ]
         encoded = tokenizer(
             prompts, return_tensors="pt", padding=True, add_special_tokens=False
@@ -63,17 +65,43 @@ def answers(
                 max_new_tokens=max_new_tokens,
                 do_sample=False,
                 pad_token_id=tokenizer.pad_token_id,
-                eos_token_id=tokenizer.eos_token_id,
+                eos_token_id=_stops(model, tokenizer),
             )
         new = tokens[:, encoded["input_ids"].shape[1] :]
         texts = tokenizer.batch_decode(new, skip_special_tokens=True)
         out += [
-            Answer(turns[-2]["content"], turns[-1]["content"], text)
-            for turns, text in zip(batch, texts, strict=True)
+            Answer(turns[-1]["content"] or "", expected, text)
+            for (turns, expected), text in zip(batch, texts, strict=True)
         ]
     model.train(was_training)
     tokenizer.padding_side = side
     return out
+
+
+def last_answer(conversation: Conversation) -> tuple[list[dict], str]:
+    """Return the turns before the last answer of the assistant, and that answer.
+
+    Turns after it, such as a last word of the user, are left out.
+
+    Raises
+    ------
+    ValueError
+        If no turn of the assistant with text follows another turn.
+    """
+    turns = conversation["messages"]
+    for place in range(len(turns) - 1, 0, -1):
+        if turns[place]["role"] == "assistant" and turns[place].get("content"):
+            return turns[:place], turns[place]["content"]
+    raise ValueError(
+        "a conversation has no answer of the assistant after another turn, so nothing "
+        "can be asked: begin it with a turn of the user"
+    )
+
+
+def _stops(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    known = model.generation_config.eos_token_id
+    known = known if isinstance(known, list) else [known]
+    return sorted({tokenizer.eos_token_id, *known} - {None})
 
 
 def exact_match(
@@ -81,9 +109,10 @@ def exact_match(
     tokenizer: PreTrainedTokenizerBase,
     conversations: Sequence[Conversation],
     max_new_tokens: int = 48,
+    batch_size: int = 64,
 ) -> float:
     """Return the share of conversations answered word for word (0 to 1)."""
-    got = answers(model, tokenizer, conversations, max_new_tokens)
+    got = answers(model, tokenizer, conversations, max_new_tokens, batch_size)
     return sum(answer.correct for answer in got) / len(got)
 
 
@@ -104,6 +133,45 @@ class TextScore:
     def bits_per_byte(self) -> float:
         """Bits per UTF-8 byte; comparable between models with different tokenizers."""
         return self.nats / math.log(2) / self.bytes
+
+
+def score_answers(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    conversations: Sequence[Conversation],
+    longest: int = 2048,
+) -> TextScore:
+    """Score the last answer of each conversation, given what stands before it.
+
+    Free text is never repeated word for word, so an exact match says little of it; how
+    probable the right answer is says much. The end-of-turn token is not scored.
+
+    Parameters
+    ----------
+    longest
+        Tokens of question and answer; of what is longer, the end is scored.
+    """
+    import torch
+
+    was_training = model.training
+    model.eval()
+    nats, count, size = 0.0, 0, 0
+    for conversation in conversations:
+        turns, answer = last_answer(conversation)
+        asked = tokenizer.apply_chat_template(
+            turns, tokenize=True, return_dict=False, add_generation_prompt=True
+        )
+        said = tokenizer(answer, add_special_tokens=False)["input_ids"]
+        ids = torch.tensor([[*asked, *said][-longest:]], device=model.device)
+        scored = min(len(said), ids.shape[1] - 1)
+        with torch.no_grad():
+            logits = model(input_ids=ids).logits[0, -scored - 1 : -1].float()
+        loss = torch.nn.functional.cross_entropy(logits, ids[0, -scored:])
+        nats += loss.item() * scored
+        count += scored
+        size += len(answer.encode())
+    model.train(was_training)
+    return TextScore(nats, count, size)
 
 
 def score(

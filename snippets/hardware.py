@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.machinery
 import importlib.metadata
 import importlib.util
@@ -254,6 +255,11 @@ CGROUP_LIMITS = (
     Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"),
 )
 
+CGROUP_USED = (
+    Path("/sys/fs/cgroup/memory.current"),
+    Path("/sys/fs/cgroup/memory/memory.usage_in_bytes"),
+)
+
 
 def _ram() -> int | None:
     """Count the bytes this process may use; a container may have less than its node."""
@@ -263,6 +269,29 @@ def _ram() -> int | None:
     sizes = [os.sysconf(names[0]) * os.sysconf(names[1])]
     limits = [file.read_text().strip() for file in CGROUP_LIMITS if file.is_file()]
     return min(sizes + [int(limit) for limit in limits if limit.isdigit()])
+
+
+def free_ram() -> int | None:
+    """Count the bytes that are free now for this process and those it starts.
+
+    That is what Linux calls available, and no more than the container may still take.
+    """
+    file = Path("/proc/meminfo")
+    found = file.read_text() if file.is_file() else ""
+    available = re.search(r"^MemAvailable:\s*(\d+) kB", found, re.MULTILINE)
+    free = [int(available.group(1)) * 1024] if available else []
+    for limit, used in zip(CGROUP_LIMITS, CGROUP_USED, strict=True):
+        if limit.is_file() and limit.read_text().strip().isdigit():
+            free.append(max(0, int(limit.read_text()) - int(used.read_text())))
+    return min(free, default=None)
+
+
+def release() -> None:
+    """Give back the memory of models that no name holds any more, also on the GPU."""
+    gc.collect()  # a trainer and its model hold each other
+    torch = _torch()
+    if torch is not None and torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def _version(package: str) -> str | None:

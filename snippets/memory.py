@@ -15,7 +15,8 @@ from typing import Any
 UNITS = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "bytes": 1}
 METHODS = ("full", "lora", "qlora")
 ALL_LINEAR = "all-linear"
-FAMILIES = ("llama", "qwen2", "qwen3")
+FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text")
+GEMMA = ("gemma2", "gemma3_text")
 
 
 class GeometryError(ValueError):
@@ -50,12 +51,13 @@ class Geometry:
     head_size: int
     vocabulary: int
     tied: bool  # the head uses the weights of the embedding
-    head_norms: bool  # queries and keys are normed a head (Qwen3)
+    head_norms: bool  # queries and keys are normed a head (Qwen3, Gemma 3)
     linears: tuple[Linear, ...]  # of one decoder layer
+    norms: int = 2  # a layer; Gemma also norms what attention and MLP give back
 
     @classmethod
     def from_config(cls, config: Any) -> Geometry:
-        """Read a transformers configuration of a Llama, Qwen2 or Qwen3 model."""
+        """Read a transformers configuration of one of ``FAMILIES``."""
         config = config.get_text_config()
         if config.model_type not in FAMILIES:
             raise GeometryError(
@@ -73,8 +75,9 @@ class Geometry:
             head_size=head_size,
             vocabulary=config.vocab_size,
             tied=bool(config.tie_word_embeddings),
-            head_norms=config.model_type == "qwen3",
+            head_norms=config.model_type in ("qwen3", "gemma3_text"),
             linears=_linears(config, heads * head_size, head_size),
+            norms=4 if config.model_type in GEMMA else 2,
         )
 
     @property
@@ -91,7 +94,9 @@ class Geometry:
     def small_parameters(self) -> int:
         """Norms and biases."""
         biases = sum(linear.d_out for linear in self.linears if linear.bias)
-        norms = 2 * self.hidden + (2 * self.head_size if self.head_norms else 0)
+        norms = self.norms * self.hidden + (
+            2 * self.head_size if self.head_norms else 0
+        )
         return self.layers * (biases + norms) + self.hidden
 
     @property
@@ -333,14 +338,15 @@ def _layer_bytes(geometry: Geometry, adapted: Sequence[Linear], r: int, c: int) 
         geometry.key_value,
         geometry.intermediate,
     )
-    heads = q // geometry.head_size
-    statistics = 4 * (2 + heads)  # of the two norms and of attention
-    kept = 8 * h + c * (2 * q + 2 * kv) + 3 * c * f + statistics
+    heads, n = q // geometry.head_size, geometry.norms
+    statistics = 4 * (n + heads)  # of the norms and of attention
+    kept = 4 * n * h + c * (2 * q + 2 * kv) + 3 * c * f + statistics
+    gemma = n > 2  # its norms scale in float32, so a trained scale keeps 4 bytes
     if geometry.head_norms:
-        kept += (4 + (c if not adapted else 0)) * (q + kv)
+        kept += (4 + (0 if adapted else 4 if gemma else c)) * (q + kv)
         kept += 4 * (heads + kv // geometry.head_size)
     if not adapted:
-        return kept + 4 * c * h + c * f
+        return kept + 4 * c * h + c * f + ((4 * n - 2 * c) * h if gemma else 0)
     return kept + _adapter_inputs(adapted, c) + 4 * r * len(adapted)
 
 

@@ -10,7 +10,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM
 
 from snippets import hardware
-from snippets.backends import run_folder
+from snippets.backends import loop, run_folder
 from snippets.backends.peft_lora import load_base
 
 How = Literal["dequantize", "requantize", "original"]
@@ -37,7 +37,9 @@ def merge(model_path: str, adapter: str | Path, how: How) -> Any:
     """
     dtype = getattr(torch, hardware.compute_dtype())
     if how == "original":
-        base = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype)
+        base = AutoModelForCausalLM.from_pretrained(
+            model_path, dtype=dtype, device_map=loop.device_map()
+        )
     else:
         base = load_base({"model_path": model_path, "load_in_4bit": True})
         base = base.dequantize(dtype).to(dtype) if how == "dequantize" else base

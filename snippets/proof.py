@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -205,16 +206,32 @@ def lr_reached(
 
 def loss_dropped(log: Sequence[Mapping[str, Any]], by: float) -> float:
     """Return last loss divided by first loss; it must be at most ``1 - by``."""
-    losses = [line["loss"] for line in log if "loss" in line]
-    if len(losses) < 2:
-        raise AssertionError(f"the log holds {len(losses)} losses: two are needed")
-    ratio = losses[-1] / losses[0]
+    ratio = loss_ratio(log)
     if not ratio <= 1 - by:
+        losses = [line["loss"] for line in log if "loss" in line]
         raise AssertionError(
             f"the loss went from {losses[0]:.3g} to {losses[-1]:.3g}, "
             f"not down by {by:.0%}."
         )
     return ratio
+
+
+def loss_ratio(log: Sequence[Mapping[str, Any]]) -> float:
+    """Return last loss divided by first loss, whatever it is; it must be a number.
+
+    Raises
+    ------
+    AssertionError
+        If the log holds fewer than two losses, or the last one is not finite.
+    """
+    losses = [line["loss"] for line in log if "loss" in line]
+    if len(losses) < 2:
+        raise AssertionError(f"the log holds {len(losses)} losses: two are needed")
+    if not math.isfinite(losses[-1]):
+        raise AssertionError(
+            f"the loss is {losses[-1]}: training fell apart; lower the learning rate."
+        )
+    return losses[-1] / losses[0]
 
 
 # ---------------------------------------------------------------------------

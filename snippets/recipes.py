@@ -56,7 +56,7 @@ def prepare(
     """Write ``train.jsonl`` and ``held.jsonl``: no duplicates, no row in both."""
     rows, twice = data.drop_duplicates(data.read_chat(data_path), text=json.dumps)
     train, held = data.split(rows, held_out)
-    leaks = data.contamination(map(_questions, train), map(_questions, held))
+    leaks = data.contamination(map(data.questions, train), map(data.questions, held))
     print(f"{len(train)} rows to train on, {len(held)} held out")
     print(f"{len(twice)} duplicates dropped")
     print(f"{len(leaks)} held-out questions share 8 words in a row with training")
@@ -65,11 +65,6 @@ def prepare(
         for name, part in (("train", train), ("held", held))
     ]
     return str(written[0]), str(written[1])
-
-
-def _questions(row: Mapping[str, Any]) -> str:
-    """Return what is asked in a conversation, without the answers."""
-    return " ".join(m["content"] for m in row["messages"] if m["role"] == "user")
 
 
 def preview(

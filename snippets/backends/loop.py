@@ -7,6 +7,7 @@ import errno
 import os
 import shutil
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -147,7 +148,7 @@ def train(
     run = {"algorithm": algorithm, "parameters": shaping(p)}
     run["data_sha256"] = run_folder.file_sha256(p["data_path"])
     run["model"] = model_identity(p["model_path"])
-    with args.main_process_first(desc="output folder"):
+    with args.main_process_first(desc="output folder"), explain_disk(args):
         resume = _claim(p["ckpt_output_dir"], run, args.process_index == 0)
     trainer = Trainer(
         model=model, args=args, train_dataset=data,
@@ -279,7 +280,7 @@ def explain_disk(args: TrainingArguments) -> Iterator[None]:
     """Turn the many ways in which a full disk shows into one clear sentence."""
     try:
         yield
-    except (OSError, RuntimeError, SafetensorError) as error:
+    except _disk_errors() as error:
         folder = Path(args.output_dir)
         if not disk_is_full(error, folder):
             raise
@@ -295,6 +296,15 @@ def explain_disk(args: TrainingArguments) -> Iterator[None]:
             f"no space left while writing to {folder}; {kept}. Free some space and "
             "run the same call again",
         ) from error
+
+
+def _disk_errors() -> tuple[type[Exception], ...]:
+    """Return the types as which a full disk shows, MLflow's SQLite file included."""
+    errors: tuple[type[Exception], ...] = (OSError, RuntimeError, SafetensorError)
+    if "mlflow" in sys.modules and "sqlalchemy" in sys.modules:
+        tracking = sys.modules["mlflow"].exceptions.MlflowException
+        errors += (tracking, sys.modules["sqlalchemy"].exc.SQLAlchemyError)
+    return errors
 
 
 def disk_is_full(error: BaseException, folder: Path) -> bool:

@@ -14,6 +14,7 @@ from snippets.data import (
     drop_duplicates,
     fertility,
     length_report,
+    questions,
     read_chat,
     read_text,
     require_any,
@@ -272,6 +273,13 @@ def test_eight_shared_words_are_contamination_and_seven_are_not():
     found = contamination(train, [asked, asked.removeprefix("the ")])
     assert [(one.eval_index, one.train_index) for one in found] == [(0, 1)]
     assert found[0].ngram == "the quick brown fox jumps over the lazy"
+
+
+def test_questions_are_the_turns_of_the_user_alone():
+    turns = [("system", "s"), ("user", "one"), ("assistant", "a"), ("user", "two")]
+    row = {"messages": [{"role": role, "content": text} for role, text in turns]}
+    assert questions(row) == "one two"
+    assert questions({"messages": [{"role": "user", "content": None}]}) == ""
 
 
 def test_case_and_punctuation_hide_no_overlap():

@@ -61,3 +61,47 @@ def test_exact_match_restores_training_mode_and_padding_side(base):
     assert model.training and tokenizer.padding_side == side
     assert batched == single
     model.eval()
+
+
+def talk(*texts, roles=("user", "assistant")):
+    turns = [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
+    return {"messages": turns}
+
+
+def test_the_last_answer_is_asked_for_whatever_stands_after_it():
+    turns, answer = evaluate.last_answer(talk("a", "b", "c", "d", "thanks"))
+    assert [turn["content"] for turn in turns] == ["a", "b", "c"]
+    assert answer == "d"
+
+
+@pytest.mark.parametrize("messages", [talk("a"), talk("a", roles=("assistant", "x"))])
+def test_a_conversation_without_an_answer_cannot_be_asked(messages):
+    with pytest.raises(ValueError, match="begin it with a turn of the user"):
+        evaluate.last_answer(messages)
+
+
+def test_a_known_answer_is_more_probable_than_an_unknown_one(base):
+    tickets = world.tickets()[tiny.HELD_OUT_TICKETS][:3]
+    known, unknown = (
+        evaluate.score_answers(*base, [reply(ticket) for ticket in tickets])
+        for reply in (world.plain_reply, world.record_reply)
+    )
+    assert known.perplexity < 2 < unknown.perplexity
+    answers = [world.plain_reply(t)["messages"][-1]["content"] for t in tickets]
+    assert known.tokens == sum(len(ids) for ids in base[1](answers)["input_ids"])
+
+
+def test_of_a_long_conversation_the_end_is_scored(base):
+    row = world.plain_reply(world.tickets()[3600])
+    assert evaluate.score_answers(*base, [row], longest=5).tokens == 4
+
+
+def test_a_model_stops_at_what_its_generation_config_names(base):
+    model, tokenizer = base
+    question = [world.facts(phrasing=(0,))[0]]
+    whole = evaluate.answers(model, tokenizer, question)[0].generated
+    before = model.generation_config.eos_token_id
+    model.generation_config.eos_token_id = [2, tokenizer.encode(whole)[2]]
+    short = evaluate.answers(model, tokenizer, question)[0].generated
+    model.generation_config.eos_token_id = before
+    assert whole.startswith(short) and short != whole

@@ -224,3 +224,30 @@ def test_errors_of_bitsandbytes_stay_audible():
     logger = logging.getLogger("bitsandbytes.backends.cpu.ops")
     assert logger.isEnabledFor(logging.ERROR)
     assert not logger.isEnabledFor(logging.WARNING)
+
+
+def test_free_memory_is_what_linux_and_the_container_leave(tmp_path, monkeypatch):
+    free = hardware.free_ram()
+    assert 0 < free <= probe().ram_bytes
+    limit, used = tmp_path / "memory.max", tmp_path / "memory.current"
+    limit.write_text("5000\n")
+    used.write_text("2000\n")
+    monkeypatch.setattr(hardware, "CGROUP_LIMITS", (limit,))
+    monkeypatch.setattr(hardware, "CGROUP_USED", (used,))
+    assert hardware.free_ram() == 3000
+    limit.write_text("max\n")
+    assert hardware.free_ram() > 2**20
+
+
+def test_memory_of_a_model_that_nothing_holds_is_given_back():
+    import weakref
+
+    class Model:
+        pass
+
+    model = Model()
+    model.trainer = model  # a cycle: only the collector frees it
+    gone = weakref.ref(model)
+    del model
+    hardware.release()
+    assert gone() is None

@@ -3,6 +3,7 @@
 import pytest
 
 from snippets.memory import (
+    FAMILIES,
     METHODS,
     Breakdown,
     Geometry,
@@ -149,6 +150,9 @@ def test_a_65b_model_fits_the_48_gib_card_of_the_qlora_paper():
         ("qwen3", {"attention_bias": True}),
         ("llama", {}),
         ("llama", {"attention_bias": True, "mlp_bias": True}),
+        ("mistral", {}),
+        ("gemma2", {}),
+        ("gemma3_text", {}),
     ],
 )
 def test_every_parameter_is_counted(family, more, tie):
@@ -251,7 +255,7 @@ def saved_bytes(model, tokens=64):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-@pytest.mark.parametrize("family", ["qwen2", "qwen3", "llama"])
+@pytest.mark.parametrize("family", FAMILIES)
 @pytest.mark.parametrize("method", ["full", "lora"])
 def test_activations_of_a_layer_are_those_autograd_keeps(family, dtype, method):
     import torch

@@ -108,6 +108,15 @@ def test_loss_dropped_fails_for_a_flat_a_missing_and_a_broken_loss():
         proof.loss_dropped([{"loss": 2.0}, {"loss": math.nan}], by=0.5)
 
 
+def test_loss_ratio_measures_a_rising_loss_and_refuses_one_that_is_no_number():
+    log = [{"loss": 2.0}, {"loss": 3.0}]
+    assert proof.loss_ratio(log) == 1.5
+    with pytest.raises(AssertionError, match="training fell apart"):
+        proof.loss_ratio([*log, {"loss": math.nan}])
+    with pytest.raises(AssertionError, match="two are needed"):
+        proof.loss_ratio(log[:1])
+
+
 def test_masked_fraction_fails_for_all_and_for_none():
     assert proof.masked_fraction([[-100, 1], [2, -100]]) == 0.5
     with pytest.raises(AssertionError, match="every token is masked"):
