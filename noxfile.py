@@ -150,7 +150,8 @@ job = nox.session(venv_backend="none")
 @job
 def test(session: nox.Session) -> None:
     """Run the whole test suite. `-- ARGS` go to pytest."""
-    within(session, "notebooks", "-m", "pytest", *session.posargs, **pythons())
+    more = {"LAB_PYTHON": environment("lab")}
+    within(session, "notebooks", "-m", "pytest", *session.posargs, **pythons(), **more)
 
 
 @job
@@ -410,7 +411,7 @@ def node_modules(session: nox.Session) -> Path:
 
 def pythons() -> dict[str, str]:
     """Return the Pythons that a program asks to run another by, as *_PYTHON."""
-    names = ("book", "lab", "notebooks", "tools", "trainer")
+    names = ("book", "notebooks", "tools", "trainer")
     return {f"{name.upper()}_PYTHON": environment(name) for name in names}
 
 

@@ -41,6 +41,7 @@ def kill_at(step: int, algorithm: str, seconds: float = 300, **call: Any) -> int
     folder = Path(call["ckpt_output_dir"])
     job = folder.with_name(folder.name + ".call.json")
     run_folder.write_json(job, {"algorithm": algorithm, "parameters": call})
+    before = _state(folder)  # a log of an earlier run says nothing of this one
     root = str(Path(__file__).resolve().parents[1])
     search = os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-m", "snippets.backends.launch", str(job)]
@@ -50,7 +51,7 @@ def kill_at(step: int, algorithm: str, seconds: float = 300, **call: Any) -> int
         subprocess.Popen(command, env=environment, stdout=out, stderr=out) as process,
     ):
         deadline = time.monotonic() + seconds
-        while _last_step(folder) < step:
+        while _state(folder) == before or _last_step(folder) < step:
             if process.poll() is not None or time.monotonic() > deadline:
                 process.kill()
                 out.seek(0)
@@ -62,6 +63,11 @@ def kill_at(step: int, algorithm: str, seconds: float = 300, **call: Any) -> int
 
 
 # endregion: kill_at
+
+
+def _state(folder: Path) -> int:
+    log = folder / run_folder.LOG_FILE
+    return log.stat().st_mtime_ns if log.exists() else 0
 
 
 def _last_step(folder: Path) -> int:

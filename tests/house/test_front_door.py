@@ -245,11 +245,12 @@ def test_ci_stops_red_at_the_first_job_that_fails(tmp_path, red):
 def test_ci_runs_style_then_tests_then_the_book():
     text = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
     assert "set -euo pipefail" in text
-    assert text.splitlines()[-4:] == [
+    assert text.splitlines()[-5:] == [
         "install_browser",
         "python3 noxfile.py -s lint",
         "python3 noxfile.py -s test",
         "python3 noxfile.py -s book",
+        "python3 noxfile.py -s bundle",
     ]
     assert os.access(ROOT / ".ci" / "run", os.X_OK)
 

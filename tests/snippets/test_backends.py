@@ -175,6 +175,19 @@ def test_a_killed_run_resumes_to_the_same_bits(lora, tmp_path):
     assert [line["step"] for line in log] == [1, 2, 3, 4], "each step once"
 
 
+def test_a_run_is_killed_at_its_own_step_and_not_at_that_of_an_earlier_log(lora):
+    lora_sft(**lora, save_steps=1)
+    call = {**lora, "save_steps": 1}
+    del call["backend"]
+    reached = preemption.kill_at(3, "lora_sft", **call)
+    assert reached == 3, "the log is that of the new run"
+    assert usable_steps(lora["ckpt_output_dir"]) <= {1, 2, 3}
+
+
+def usable_steps(folder: str) -> set[int]:
+    return {int(p.name.split("-")[1]) for p in Path(folder).glob("checkpoint-*")}
+
+
 def test_a_truncated_newest_checkpoint_is_skipped_for_the_one_before(lora, capsys):
     lora_sft(**lora, save_steps=1)
     folder = Path(lora["ckpt_output_dir"])

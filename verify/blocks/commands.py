@@ -84,6 +84,8 @@ ROWS = (
         NIGHTLY + f"{DOOR} words -- links --external",
     ),
     Row(f"{DOOR} run -- {QLORA}", MINUTES, CI + f"{DOOR} book"),
+    Row(f"{DOOR} bundle", "needs the built site", CI + f"{DOOR} bundle"),
+    Row(f"{DOOR} standalone", MINUTES, CI + f"{DOOR} book"),
     Row(f"{DOOR} book -- --force", MINUTES, FORCE),
     Row(f"{DOOR} covered", MINUTES),
     Row(f"{DOOR} lock", RESOLVER),
