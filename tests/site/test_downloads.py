@@ -31,9 +31,6 @@ def site(new_book):
         packages=["torch"],
         fixtures=[wheels.BASE.as_posix()],
     )
-    source = book.root / "notebooks" / "tiny.ipynb"
-    needs = f"# Notebook tiny\\n\\nYou need {build.TOLD[0]}."
-    source.write_text(source.read_text().replace("# Notebook tiny", needs))
     book.ran("tiny")
     return book.build()
 

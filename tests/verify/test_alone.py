@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from verify import machine
-from verify.standalone import build
 
 if TYPE_CHECKING:
     from tests.verify.conftest import Done, Handbook
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.skipif(
     machine.lacks("namespaces") is not None,
     reason=f"the network cannot be cut: {machine.lacks('namespaces')}",
 )
-TITLE = f"# Title\n\n**You need** {build.TOLD[0]}."
+TITLE = "# Title\n\n**You need** nothing."
 PARAMETERS = ("parameters", "size = 2")
 USES = "from snippets import shapes\nfrom snippets.proof import record\n"
 CELLS = (TITLE, PARAMETERS, USES + "record('area', shapes.area(size))")

@@ -15,7 +15,7 @@ import yaml
 
 from verify import imports, versions
 from verify.catalog import Entry
-from verify.source import CatalogError, code_cells, read_notebook, source_of
+from verify.source import CatalogError, code_cells, read_notebook
 
 HERE = Path(__file__).parent
 MODEL = "fine-tuning-handbook-tiny-base"
@@ -28,12 +28,6 @@ LANGUAGE = {
     "mimetype": "text/x-python",
     "nbconvert_exporter": "python",
 }
-# What the source says of its surroundings, and what is true of a file that runs alone.
-TOLD = (
-    "the packages of the handbook's notebook environment, and the `snippets` folder of "
-    "the handbook beside this notebook",
-    "torch, and the packages that the first cell names",
-)
 
 
 class StandaloneError(CatalogError):
@@ -74,14 +68,13 @@ def build(entry: Entry, provenance: Provenance) -> dict[str, Any]:
     Raises
     ------
     StandaloneError
-        If a module cannot be carried, the source no longer says what it needs, or the
-        file is larger than 300 KiB.
+        If a module cannot be carried, or the file is larger than 300 KiB.
     """
     root, notebook = entry.root, read_notebook(entry.path)
     title, *rest = notebook["cells"]
     carried = modules(root, notebook)
     cells = [
-        {**title, "source": _lines(_retold(entry, source_of(title)))},
+        title,
         _markdown("standalone", _header(root, entry, provenance)),
         _code("standalone-packages", first_cell(entry, notebook)),
         _markdown("standalone-modules-text", _modules_text(carried), collapsed=True),
@@ -188,16 +181,6 @@ def _template(name: str, **values: str) -> str:
     for key, value in values.items():
         found = found.replace(f"@{key}@", value)
     return found
-
-
-def _retold(entry: Entry, source: str) -> str:
-    before, after = TOLD
-    if source.count(before) != 1:
-        raise StandaloneError(
-            f"{entry.relative_path}: its first cell must say once what it needs, as "
-            f"{before!r}, so that the file that runs alone can say otherwise"
-        )
-    return source.replace(before, after)
 
 
 def _header(root: Path, entry: Entry, provenance: Provenance) -> str:
