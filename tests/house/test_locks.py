@@ -74,6 +74,15 @@ def test_a_lock_pins_one_version_per_target_and_names_no_index(file):
     assert not [line for line in code if "://" in line or line.startswith(("-", "/"))]
 
 
+def test_the_list_with_hashes_is_the_notebooks_lock_with_hashes():
+    text = (ROOT / ".ci" / "locks" / "hashed" / "notebooks.txt").read_text("utf-8")
+    lines = [x for x in text.replace("\\\n", " ").splitlines() if x[:1] != "#"]
+    found = {str(Requirement(line.split(" --hash")[0])) for line in lines}
+    assert found == {str(Requirement(str(pin))) for pin in pins("notebooks")}
+    assert all(" --hash=sha256:" in line for line in lines)
+    assert "://" not in text
+
+
 def test_the_notebooks_lock_leaves_torch_to_its_own_file():
     assert names("torch") == {"torch"}
     unwanted = {"torch", "timm", "torchvision", "attr", "triton"} & names("notebooks")

@@ -13,7 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 
 from snippets import tiny
-from verify import catalog, imports, locks, versions
+from verify import catalog, imports, versions
 from verify.source import code_cells, read_notebook
 from verify.standalone import build, bundle, wheels
 
@@ -106,16 +106,6 @@ def test_both_wheels_bring_the_licence_and_the_version(made):
         with zipfile.ZipFile(wheel) as archive:
             [name] = [n for n in archive.namelist() if n.endswith("licenses/LICENSE")]
             assert archive.read(name) == (ROOT / "LICENSE").read_bytes()
-
-
-def test_the_list_with_hashes_is_the_lock_with_hashes():
-    text = (ROOT / locks.LOCKS / "hashed" / "notebooks.txt").read_text("utf-8")
-    lines = [x for x in text.replace("\\\n", " ").splitlines() if not x.startswith("#")]
-    plain = (ROOT / locks.LOCKS / "notebooks.txt").read_text("utf-8")
-    pins = {str(Requirement(line.split(" --hash")[0])) for line in lines}
-    assert pins == {str(pin) for pin in map(str, locks.parse(plain))}
-    assert all(" --hash=sha256:" in line for line in lines)
-    assert "://" not in text
 
 
 @pytest.fixture(scope="module")
