@@ -149,7 +149,7 @@ def test_a_changed_module_runs_it_again(small, done):
 def test_without_a_workbench_the_reason_says_how_to_get_one(small, done, monkeypatch):
     monkeypatch.delenv("HANDBOOK_WHEELS")
     text = small.verify("run", "leaves", "--profile", "standalone", "--force").text
-    assert "HANDBOOK_WHEELS names no place: run it through python3 noxfile.py" in text
+    assert "HANDBOOK_WHEELS names no place: run python3 noxfile.py -s stand" in text
 
 
 def sha256(text: str) -> str:

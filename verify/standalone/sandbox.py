@@ -35,7 +35,7 @@ def lacking() -> str | None:
     """Say what forbids such a run on this machine, or None."""
     for name in VARIABLES:
         if not Path(os.environ.get(name, "")).exists() or not os.environ.get(name):
-            return f"{name} names no place: run it through python3 noxfile.py"
+            return f"{name} names no place: run python3 noxfile.py -s standalone"
     found = machine.lacks("namespaces")
     return f"the network cannot be cut: {found}" if found else None
 
