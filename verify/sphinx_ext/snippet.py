@@ -11,7 +11,6 @@ from sphinx.util.docutils import SphinxDirective
 from verify import covered
 from verify.sphinx_ext import listing
 from verify.sphinx_ext.evidence import Evidence, relative_url
-from verify.sphinx_ext.excerpt import LEXERS as LEXERS  # verify.export takes it here
 from verify.sphinx_ext.excerpt import (
     Excerpt,
     SnippetError,
