@@ -198,7 +198,7 @@ def test_a_pin_of_another_system_does_not_count(bench):
     assert "1 in the version that was proven" in bench.run(cell(PROVEN=other))
 
 
-@pytest.mark.parametrize("entry", catalog.load(ROOT), ids=lambda entry: entry.name)
+@pytest.mark.parametrize("entry", [*catalog.load(ROOT)], ids=lambda one: one.name)
 def test_the_real_cell_finds_everything_in_the_environment_of_the_notebooks(
     bench, entry
 ):
