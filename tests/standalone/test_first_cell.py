@@ -65,7 +65,8 @@ class Bench:
         env = {k: v for k, v in os.environ.items() if not k.startswith("PIP_")}
         env |= {"IPYTHONDIR": str(self.place / "ipython"), "PYTHONPATH": ""}
         env |= {"PIP_DISABLE_PIP_VERSION_CHECK": "1", "NO_COLOR": "1"}
-        env["PIP_FIND_LINKS"] = str(self.place / "wheels") if wheels is None else wheels
+        folder = str(self.place / "wheels") if wheels is None else wheels
+        env |= {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": folder}
         command = [self.python, "-m", "IPython", "--colors=NoColor"]
         done = subprocess.run(
             [*command, str(self.place / "cell.ipy")],
@@ -191,6 +192,21 @@ def test_the_tiny_model_is_taken_from_beside_the_notebook(bench):
 def test_without_the_tiny_model_it_says_what_will_happen(bench):
     said = bench.run(cell())
     assert f"{MODEL}==1.0 is not here: model_path = 'tiny' makes it from seed" in said
+
+
+def test_a_folder_of_wheels_alone_does_not_forbid_the_index(bench):
+    """A place to look besides the index is no air gap: PIP_NO_INDEX says which it is."""
+    text = cell(PROVEN=f"{PROBE}==9.9", install="nothing")
+    assert "--no-index --find-links" in bench.run(text)
+    cut = text.replace('os.environ.get("PIP_NO_INDEX")', "None")
+    said = bench.run(cut)
+    assert f"%pip install --no-deps  {PROBE}==9.9" in said
+
+
+def test_the_folder_can_be_named_in_the_cell(bench):
+    folder = str(bench.place / "wheels")
+    said = bench.run(cell().replace('wheels = ""', f"wheels = {folder!r}"), wheels="")
+    assert bench.has(PROBE) == "2.0", said
 
 
 def test_a_pin_of_another_system_does_not_count(bench):
