@@ -195,7 +195,7 @@ def test_without_the_tiny_model_it_says_what_will_happen(bench):
 
 
 def test_a_folder_of_wheels_alone_does_not_forbid_the_index(bench):
-    """A place to look besides the index is no air gap: PIP_NO_INDEX says which it is."""
+    """A further place to look is no air gap: PIP_NO_INDEX says which it is."""
     text = cell(PROVEN=f"{PROBE}==9.9", install="nothing")
     assert "--no-index --find-links" in bench.run(text)
     cut = text.replace('os.environ.get("PIP_NO_INDEX")', "None")
