@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import subprocess
 import sys
 import venv
 from collections.abc import Callable, Iterator
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from verify import machine
+from verify.standalone.sandbox import Sandbox
 
 if TYPE_CHECKING:
     from tests.verify.conftest import Done, Handbook
@@ -127,7 +129,24 @@ def test_a_copy_that_only_runs_once_is_red(small, done):
 
 
 def test_the_workbench_is_gone_afterwards(small, done):
-    assert not list((small.root / "_build" / "jobs").glob("*/sandbox"))
+    homes = [job / "sandbox" for job in (small.root / "_build" / "jobs").iterdir()]
+    assert homes and not any(home.exists() for home in homes)
+    assert not any(Sandbox(home, home).temporary.exists() for home in homes)
+
+
+def test_workers_meet_at_a_socket_however_deep_the_checkout_is(workbench, tmp_path):
+    deep = tmp_path / ("deep" * 30)
+    deep.mkdir()
+    with Sandbox.made(deep) as box:
+        code = "from multiprocessing import Manager; print(Manager().list([1]))"
+        here = {**os.environ, **box.environment}
+        told = subprocess.run(
+            [str(box.venv / "bin" / "python"), "-c", code],
+            capture_output=True,
+            text=True,
+            env=here,
+        )
+    assert told.stdout == "[1]\n", told.stderr
 
 
 def test_an_unchanged_copy_is_not_run_again(small, done):

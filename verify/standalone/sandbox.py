@@ -7,10 +7,12 @@ first cell installs, out of a folder of wheels.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,7 +49,7 @@ class Sandbox:
     Attributes
     ----------
     home : Path
-        Holds the virtual environment, the home folder and the temporary folder.
+        Holds the virtual environment and the home folder.
     template : Path
         The workbench that it is a copy of.
     """
@@ -60,23 +62,37 @@ class Sandbox:
         """Copy the workbench into a job's folder; files are links where possible."""
         template = Path(os.environ["HANDBOOK_WORKBENCH_PYTHON"]).parents[1]
         box = cls(folder / "sandbox", template)
-        shutil.rmtree(box.home, ignore_errors=True)
+        box._remove()  # a killed run may have left one
         box.home.mkdir(parents=True)
         shutil.copytree(template, box.venv, symlinks=True, copy_function=_link)
-        for place in ("home", "tmp"):
-            (box.home / place).mkdir()
+        for place in (box.home / "home", box.temporary):
+            place.mkdir()
         return box
 
     def __enter__(self) -> Sandbox:
         return self
 
     def __exit__(self, *_: object) -> None:
-        shutil.rmtree(self.home, ignore_errors=True)
+        self._remove()
+
+    def _remove(self) -> None:
+        for place in (self.home, self.temporary):
+            shutil.rmtree(place, ignore_errors=True)
 
     @property
     def venv(self) -> Path:
         """The virtual environment."""
         return self.home / "venv"
+
+    @property
+    def temporary(self) -> Path:
+        """Its temporary folder, which stands outside the checkout to be short.
+
+        Worker processes meet at sockets in there, and a socket's path may have 107
+        bytes. In a checkout's ``_build`` it would depend on the checkout's own path.
+        """
+        name = hashlib.sha256(str(self.home.absolute()).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"workbench-{name}"
 
     @property
     def command(self) -> list[str]:
@@ -89,7 +105,7 @@ class Sandbox:
         return {
             "PATH": os.pathsep.join([str(self.venv / "bin"), os.environ["PATH"]]),
             "HOME": str(self.home / "home"),
-            "TMPDIR": str(self.home / "tmp"),
+            "TMPDIR": str(self.temporary),
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_INDEX": "1",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
@@ -129,7 +145,7 @@ class Sandbox:
             "moved": sorted(n for n in before if here.get(n) != before[n]),
             "kib": round(size / 1024, 1),
             "left": _names(work),
-            "left_in_tmp": [n for n in _names(self.home / "tmp") if "handbook" in n],
+            "left_in_tmp": [n for n in _names(self.temporary) if "handbook" in n],
             "network": "none",
         }
         return {
