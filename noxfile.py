@@ -149,9 +149,11 @@ job = nox.session(venv_backend="none")
 
 @job
 def test(session: nox.Session) -> None:
-    """Run the whole test suite. `-- ARGS` go to pytest."""
+    """Run the whole test suite, a file per core. `-- ARGS` go to pytest."""
     more = {"LAB_PYTHON": environment("lab")}
-    within(session, "notebooks", "-m", "pytest", *session.posargs, **pythons(), **more)
+    spread = ["-n", str(min(os.cpu_count() or 1, 4)), "--dist", "loadfile"]
+    arguments = ["-m", "pytest", *spread, *session.posargs]
+    within(session, "notebooks", *arguments, **pythons(), **more)
 
 
 @job
