@@ -53,6 +53,7 @@ DARK_PAGES = (
     "html[theme=dark]",  # Colab
     ".vscode-dark",
 )
+DASHED = {"linestyle": (0, (4, 3)), "linewidth": 1.5}  # a bound, not data
 
 STYLE = """
 .hb-figure{margin:.5rem 0 1rem;max-width:640px;color:inherit}

@@ -7,9 +7,9 @@ from xml.etree import ElementTree
 
 import pytest
 
-from snippets import plots
 from snippets.figure import DARK, LIGHT, log_ticks, short
 from snippets.memory import Breakdown
+from snippets.plots import bars, curves, fronts, lengths, masks, outcomes
 from snippets.schedule import plan
 
 GIB = 1024**3
@@ -29,23 +29,23 @@ def bytes_of(*gib):
 
 
 FIGURES = {
-    "loss": lambda: plots.loss({"a": falling(60), "b": falling(60, 5)}, "Two runs"),
-    "long loss": lambda: plots.loss({"long": falling(20_000)}),
-    "learning rate": lambda: plots.learning_rate(plan(64, 4, 3, 2e-4, 5), falling(48)),
-    "missed peak": lambda: plots.learning_rate(plan(30, 1, 1, 2e-5, 100)),
-    "one step": lambda: plots.learning_rate(plan(3, 8, 1, 2e-5)),
-    "before and after": lambda: plots.before_after(
+    "loss": lambda: curves.loss({"a": falling(60), "b": falling(60, 5)}, "Two runs"),
+    "long loss": lambda: curves.loss({"long": falling(20_000)}),
+    "learning rate": lambda: curves.learning_rate(plan(64, 4, 3, 2e-4, 5), falling(48)),
+    "missed peak": lambda: curves.learning_rate(plan(30, 1, 1, 2e-5, 100)),
+    "one step": lambda: curves.learning_rate(plan(3, 8, 1, 2e-5)),
+    "before and after": lambda: outcomes.before_after(
         {"Tickets": (0.0, 0.98), "Chat": (1.0, 0.85)}, "exact match"
     ),
-    "far apart": lambda: plots.before_after({"Domain": (382.0, 6.8)}, "perplexity"),
-    "memory": lambda: plots.memory_bars(
+    "far apart": lambda: outcomes.before_after({"Domain": (382.0, 6.8)}, "perplexity"),
+    "memory": lambda: bars.memory_bars(
         {
             "LoRA": bytes_of(14.2, 0.2, 0.2, 0.3, 1, 3, 0),
             "QLoRA": bytes_of(5.2, 0.2, 0.2, 0.3, 1, 3, 0.1),
         },
         measured={"QLoRA": 9.5 * GIB},
     ),
-    "forgetting": lambda: plots.forgetting(
+    "forgetting": lambda: fronts.forgetting(
         [
             {"kind": "prose", "label": "0 %", "domain": 6.8, "general": 223},
             {"kind": "prose", "label": "25 %", "domain": 7.3, "general": 10.5},
@@ -53,7 +53,7 @@ FIGURES = {
         ],
         before=7.8,
     ),
-    "histogram": lambda: plots.histogram([10, 30, 40, 40, 50, 130, 128, 127], 128),
+    "histogram": lambda: lengths.histogram([10, 30, 40, 40, 50, 130, 128, 127], 128),
 }
 
 
@@ -142,18 +142,18 @@ def test_a_resumed_run_that_logged_steps_twice_is_drawn_once(tmp_path):
     rows = falling(6)[:4] + [{"step": 3, "loss": 9.0}, {"step": 4, "loss": 8.0}]
     rows += [{"step": 4, "train_runtime": 3.0}]
     log.write_text("\n".join(json.dumps(row) for row in rows) + "\n")
-    said = plots.loss({"run": log}, "Loss").alt
+    said = curves.loss({"run": log}, "Loss").alt
     assert said == "Loss: run 4 at step 1, 8 at step 4."
-    assert len(plots.read_log(log)) == 7
+    assert len(curves.read_log(log)) == 7
 
 
 def test_a_log_without_a_loss_is_refused():
     with pytest.raises(ValueError, match='no record has both "step" and "loss"'):
-        plots.loss({"run": [{"step": 1, "accuracy": 1}]})
+        curves.loss({"run": [{"step": 1, "accuracy": 1}]})
 
 
 def test_given_words_replace_those_made_from_the_numbers():
-    assert plots.loss({"run": falling(3)}, alt="It falls.").alt == "It falls."
+    assert curves.loss({"run": falling(3)}, alt="It falls.").alt == "It falls."
 
 
 # ------------------------------------------------------------------ the others
@@ -180,10 +180,10 @@ def test_dropped_rows_are_said():
 
 
 def test_one_row_and_equal_rows_can_be_drawn():
-    assert "1 of 1 rows" in plots.histogram([40], 128).note
+    assert "1 of 1 rows" in lengths.histogram([40], 128).note
     point = {"label": "only", "domain": 5.0, "general": 5.0}
-    assert "only" in plots.forgetting([point]).alt
-    assert plots.before_after({"same": (0.0, 0.0)}, "exact match").alt
+    assert "only" in fronts.forgetting([point]).alt
+    assert outcomes.before_after({"same": (0.0, 0.0)}, "exact match").alt
 
 
 def test_numbers_are_short():
@@ -204,7 +204,7 @@ def test_a_logarithmic_axis_has_a_few_round_marks(low, high):
 
 # ------------------------------------------------------------------ mask
 def test_trained_tokens_stand_in_brackets_and_in_bold():
-    shown = plots.mask(Letters, *letters("user: a b\nYES", "YES"))
+    shown = masks.mask(Letters, *letters("user: a b\nYES", "YES"))
     assert shown.alt.endswith("user: a b\n[YES]")
     assert shown.note == "3 of 13 tokens are trained (23%)."
     html = shown.html()
@@ -214,14 +214,14 @@ def test_trained_tokens_stand_in_brackets_and_in_bold():
 
 
 def test_a_character_of_several_tokens_stays_whole():
-    shown = plots.mask(Letters, *letters("caf\u00e9 <b>", "\u00e9"))
+    shown = masks.mask(Letters, *letters("caf\u00e9 <b>", "\u00e9"))
     assert "<b>\u00e9</b>" in shown.html()
     assert "&lt;" in shown.html()
     assert shown.alt.endswith("caf[\u00e9] <b>")
 
 
 def test_a_long_row_is_cut_and_the_rest_is_counted():
-    shown = plots.mask(Letters, *letters("x" * 500 + "y", "y"), limit=100)
+    shown = masks.mask(Letters, *letters("x" * 500 + "y", "y"), limit=100)
     assert shown.alt.endswith("x and 401 more tokens")
     assert shown.note == "1 of 501 tokens are trained (0%)."
 
