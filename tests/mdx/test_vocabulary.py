@@ -197,7 +197,7 @@ def test_a_component_without_an_example_is_missed() -> None:
     assert missing(known()[1:]) == {known()[0]}
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", sorted(COMPONENTS))
 def test_a_component_is_read(name: str) -> None:
     good, made, _, _ = COMPONENTS[name]
     page = translate(good, components=CONFIGURED)
@@ -206,7 +206,7 @@ def test_a_component_is_read(name: str) -> None:
     assert made.replace("{{", "{") in page.markdown.replace("\\", "")
 
 
-@pytest.mark.parametrize("name", COMPONENTS)
+@pytest.mark.parametrize("name", sorted(COMPONENTS))
 def test_a_component_is_refused_at_its_place(name: str) -> None:
     _, _, bad, said = COMPONENTS[name]
     errors = translate(bad, components=CONFIGURED).errors
