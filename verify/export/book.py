@@ -84,6 +84,7 @@ class Book:
             shown = found.run()
         except DirectiveError as error:
             raise Refused(error.msg) from error
+        shown = [node for node in shown if not isinstance(node, addnodes.index)]
         if not all(isinstance(node, nodes.raw) for node in shown):
             raise Refused(f"{{{name}}} shows more than HTML")
         return "\n".join(node.astext() for node in shown)

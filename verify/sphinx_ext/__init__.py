@@ -19,6 +19,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         blocks,
         downloads,
         fresh,
+        ledger,
         listing,
         machines,
         mdx,
@@ -39,6 +40,9 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("blocks", blocks.BlocksDirective)
     app.connect("doctree-read", blocks.insert_upgrades)
     app.add_directive("machines", machines.MachinesDirective)
+    app.add_directive("ledger", ledger.LedgerDirective)
+    app.add_directive("error-index", ledger.ErrorIndexDirective)
+    app.add_directive("ledger-status", ledger.LedgerStatusDirective)
     app.add_directive("verified", status.VerifiedDirective)
     app.add_directive("bench", bench.BenchDirective)
     app.add_role("bench-figure", bench.BenchFigureRole())

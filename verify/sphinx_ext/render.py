@@ -11,7 +11,7 @@ import jinja2
 from verify.sphinx_ext import words
 
 FILTERS = ("value", "shortened", "limit", "duration", "date", "day", "gib", "device")
-FILTERS += ("plural", "listed")
+FILTERS += ("plural", "listed", "issue")
 
 
 @cache

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -104,3 +105,10 @@ def listed(names: Iterable[str], most: int = 8) -> str:
     known = list(names)
     more = ", …" if len(known) > most else ""
     return (", ".join(known[:most]) or "none") + more
+
+
+def issue(link: str) -> str:
+    """Return a public issue as ``trl#3067``; any other address as its host and path."""
+    told = link.removeprefix("https://").removeprefix("github.com/")
+    found = re.fullmatch(r"[^/]+/([^/]+)/(issues|pull)/(\d+)", told)
+    return f"{found[1]}#{found[3]}" if found else told

@@ -1,0 +1,152 @@
+"""A slip in the ledger is one sentence with file and line, and no entry is lost."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from verify import catalog, ledger
+from verify.catalog import Catalog, Entry, Expectation
+from verify.ledger import LedgerError, NotRun, Shown
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+TROUBLE = """entries:
+  - id: it-breaks
+    theme: data
+    title: It breaks
+    texts:
+      - "ValueError: broken"
+    fix: Mend it.
+    since: {trl: "1.15.0", torch: ">=2.0,<3"}
+    links: [https://example.com/1]
+    evidence:
+      notebook: tiny
+      outcome: mended
+  - id: it-burns
+    theme: gpu
+    title: It burns
+    fix: Cool it.
+    not_run:
+      why: No GPU is at hand.
+      command: nvidia-smi
+"""
+CLAIMS = """entries:
+  - id: it-holds
+    title: It holds
+    said: It does.
+    happens: It does not.
+    since: {trl: "1.15.0"}
+    evidence: {notebook: tiny, outcome: mended}
+"""
+
+
+@pytest.fixture
+def known(tmp_path) -> Catalog:
+    """A catalog with one notebook that one outcome is expected of."""
+    expect = {"mended": Expectation({"equals": True})}
+    rest = {"fixtures": (), "packages": (), "profiles": {}, "peak_rss_gib": None}
+    tiny = Entry(tmp_path, "tiny", "Tiny", 60, 60, expect=expect, **rest)
+    return Catalog(tmp_path, {"tiny": tiny})
+
+
+def load(known: Catalog, trouble: str = TROUBLE, claims: str = CLAIMS):
+    folder = known.root / "docs" / "ledger"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "troubleshooting.yml").write_text(trouble, encoding="utf-8")
+    (folder / "claims.yml").write_text(claims, encoding="utf-8")
+    return ledger.load(known.root, known)
+
+
+def test_entries_are_read_in_order_with_their_evidence(known):
+    found = load(known)
+    breaks, burns = found["troubleshooting"]
+    assert breaks.evidence == Shown("tiny", "mended")
+    assert breaks.texts == ("ValueError: broken",)
+    assert breaks.since == {"trl": "1.15.0", "torch": ">=2.0,<3"}
+    assert breaks.place == "docs/ledger/troubleshooting.yml:2"
+    assert burns.evidence == NotRun("No GPU is at hand.", "nvidia-smi")
+    assert found["claims"][0].happens == "It does not."
+
+
+def test_a_ledger_that_is_not_there_has_no_entries(known):
+    assert ledger.load(known.root, known) == {"troubleshooting": [], "claims": []}
+
+
+WRONG = {
+    "no-yaml": ("texts:\n", "texts: [\n", 6, "this is no YAML: "),
+    "unknown-key": ("fix: Mend", "fixed: Mend", 7, "unknown key 'fixed'; known keys"),
+    "missing-key": ("    theme: data\n", "", 2, "key 'theme' is missing"),
+    "doubled-key": ("    fix: M", "    title: M", 7, "key 'title' is given twice"),
+    "bad-id": ("it-breaks", "It breaks", 2, "id 'It breaks' must be lower-case"),
+    "number": ('"ValueError: broken"', "12", 6, "0 must be a text, not 12; quote it"),
+    "no-version": ('"1.15.0"', "1.15", 8, "trl must be a text, not 1.15; quote it"),
+    "words": ('"1.15.0"', '"the newest"', 8, "'the newest' is no version; write"),
+    "no-since": (
+        '    since: {trl: "1.15.0", torch: ">=2.0,<3"}\n',
+        "",
+        2,
+        "since must map a package",
+    ),
+    "link": ("https://example.com", "example.com", 9, "must begin with https://"),
+    "notebook": ("notebook: tiny", "notebook: tony", 11, "lists no notebook 'tony'"),
+    "outcome": ("outcome: mended", "outcome: m", 12, "expects no outcome 'm' of tiny"),
+    "both": (
+        "    evidence:",
+        "    not_run: {why: x}\n    evidence:",
+        2,
+        "give either evidence or not_run",
+    ),
+    "no-why": ("why: No GPU is at hand.", "", 17, "key 'why' is missing"),
+    "same-id": ("id: it-burns", "id: it-breaks", 13, "id 'it-breaks' is also that of"),
+    "same-text": (
+        "title: It burns",
+        'title: x\n    texts: ["ValueError: broken"]',
+        13,
+        "text 'ValueError: broken' is also that of docs/ledger/troubleshooting.yml:2",
+    ),
+    "empty": (TROUBLE, "", 1, "must be a mapping with the keys entries"),
+    "no-list": (TROUBLE, "entries: 3", 1, "entries must be a list"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_a_slip_is_named_with_file_and_line(known, case):
+    before, after, line, says = WRONG[case]
+    assert before in TROUBLE
+    with pytest.raises(LedgerError) as caught:
+        load(known, TROUBLE.replace(before, after, 1))
+    assert str(caught.value).startswith(f"docs/ledger/troubleshooting.yml:{line}: ")
+    assert says in str(caught.value)
+
+
+def test_an_id_of_the_other_ledger_is_named_too(known):
+    with pytest.raises(LedgerError, match=r"claims\.yml:2: id 'it-burns' is also"):
+        load(known, claims=CLAIMS.replace("it-holds", "it-burns"))
+
+
+def test_the_heading_over_an_outcome_is_found_in_source_and_outputs():
+    recorded = {"data": {ledger.MIME: {"name": "looped", "value": 1}}}
+    cells = [
+        {"cell_type": "markdown", "source": "# Top\n\ntext\n\n## First"},
+        {"cell_type": "code", "source": "proof.record(\n    'early', 1)"},
+        {"cell_type": "markdown", "source": ["## Second", "\n", "\n", "text"]},
+        {"cell_type": "markdown", "source": "no heading"},
+        {"cell_type": "code", "source": "record(name, 1)", "outputs": [recorded]},
+    ]
+    notebook = {"cells": cells}
+    assert ledger.heading_of(notebook, "early") == "First"
+    assert ledger.heading_of(notebook, "looped") == "Second"
+    assert ledger.heading_of(notebook, "lost") is None
+
+
+def test_the_ledgers_of_this_repository_are_valid():
+    found = ledger.load(REPOSITORY, catalog.load(REPOSITORY))
+    assert found["troubleshooting"]
+
+
+def test_every_theme_has_its_place_on_the_page():
+    found = ledger.load(REPOSITORY, catalog.load(REPOSITORY))["troubleshooting"]
+    page = (REPOSITORY / "docs/how-to/troubleshooting.md").read_text(encoding="utf-8")
+    for theme in {entry.theme for entry in found}:
+        assert f"```{{ledger}} troubleshooting {theme}\n" in page, theme
