@@ -68,10 +68,25 @@ def public_functions(root):
     return found
 
 
+def defined(root):
+    """Return where a function that a package offers is defined, by the offered name."""
+    found = {}
+    for package, file in modules(root).items():
+        if file.name != "__init__.py":
+            continue
+        for node in ast.parse(file.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ImportFrom):
+                module = (node.module or "").removeprefix("snippets.")
+                names = [one.name for one in node.names]
+                found |= {f"{package}.{name}": f"{module}.{name}" for name in names}
+    return found
+
+
 class Notebook:
     """What one notebook of the tour uses, says and lists."""
 
-    def __init__(self, path):
+    def __init__(self, path, root=ROOT):
+        self.defined = defined(root)
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         text = {"code": [], "markdown": []}
         for cell in cells:
@@ -95,7 +110,7 @@ class Notebook:
     def used(self):
         """Return every ``module.function`` of snippets that the code names."""
         return {
-            f"{self.aliases[node.value.id]}.{node.attr}"
+            self._home(f"{self.aliases[node.value.id]}.{node.attr}")
             for node in ast.walk(self.tree)
             if isinstance(node, ast.Attribute)
             and isinstance(node.value, ast.Name)
@@ -105,7 +120,12 @@ class Notebook:
     def said(self):
         """Return every function that a sentence names, as the code names it."""
         names = set(re.findall(r"`(\w+)\.(\w+)`", "\n".join(self.prose)))
-        return {f"{self.aliases[m]}.{f}" for m, f in names if m in self.aliases}
+        known = [(m, f) for m, f in names if m in self.aliases]
+        return {self._home(f"{self.aliases[m]}.{f}") for m, f in known}
+
+    def _home(self, name):
+        """Return the name where it is defined, of what a package offers as its own."""
+        return self.defined.get(name, name)
 
     def listed(self):
         """Return every function whose source stands at the end, by its file."""

@@ -176,7 +176,7 @@ def test_a_folder_that_lacks_a_part_of_the_model_is_refused(ask, base, gone, sai
 
 
 def test_a_hub_that_cannot_be_reached_names_the_folder_instead():
-    code = "from snippets import preflight; preflight._read_model('owner/no-such')"
+    code = "from snippets.preflight import model; model.read('owner/no-such')"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env=os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONPATH": os.getcwd()},
@@ -185,7 +185,8 @@ def test_a_hub_that_cannot_be_reached_names_the_folder_instead():
         check=False,
     )
     last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith('snippets.preflight.PreflightError: "owner/no-such" is no')
+    assert last.startswith("snippets.preflight.request.PreflightError: ")
+    assert '"owner/no-such" is no folder here' in last
     assert last.endswith("name the folder of a downloaded model in model_path")
 
 
