@@ -46,6 +46,10 @@ NOT_TOURED = {
         ),
         "notebooks/memory-rungs.ipynb and tests/snippets/test_memory_plan.py",
     ),
+    **dict.fromkeys(
+        ("prepare.from_alpaca", "prepare.from_sharegpt", "prepare.personal"),
+        "the guide on data calls it; run by test_prepare.py",
+    ),
     "preemption.kill_at": "kills a training process; both tutorials do",
     "recipes.qlora": "trains; the QLoRA guide is run by test_recipes.py",
     "recipes.check": "judges a trained model; run by test_recipes.py",
