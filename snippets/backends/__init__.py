@@ -1,6 +1,7 @@
 """Training Hub backends that run on any device, registered through its own registry.
 
-``register()`` adds ``lora_sft(backend="peft")`` and ``sft(backend="transformers")``.
+``register()`` adds ``lora_sft(backend="peft")``, ``sft(backend="transformers")`` and
+``osft(backend="mini-trainer-inprocess")``.
 ``choose(algorithm)`` says, before the call, which backend can run on this machine.
 """
 
@@ -18,6 +19,7 @@ __all__ = ["Choice", "ParameterError", "choose", "register"]
 BACKENDS = {
     "lora_sft": ("unsloth", "unsloth", "peft"),
     "sft": ("instructlab-training", "instructlab.training", "transformers"),
+    "osft": ("mini-trainer", "mini_trainer", "mini-trainer-inprocess"),
 }
 
 
@@ -40,7 +42,7 @@ def choose(algorithm: str) -> Choice:
     Parameters
     ----------
     algorithm
-        ``"lora_sft"`` or ``"sft"``.
+        ``"lora_sft"``, ``"sft"`` or ``"osft"``.
     """
     default, module, ours = BACKENDS[algorithm]
     if hardware.probe().kind != "cuda":
@@ -62,18 +64,21 @@ def _installed(module: str) -> bool:
 
 # region: register
 def register() -> None:
-    """Register both backends with Training Hub. Calling it twice is harmless."""
+    """Register all three with Training Hub. Calling it twice is harmless."""
     hardware.quiet_libraries()
     trap = hardware.broken_torchvision()
     if trap:
         raise ImportError(trap)
     from training_hub import AlgorithmRegistry
 
+    from snippets.backends.mini_trainer_osft import MiniTrainerOSFTBackend
     from snippets.backends.peft_lora import PeftLoRABackend
     from snippets.backends.transformers_sft import TransformersSFTBackend
 
     AlgorithmRegistry.register_backend("lora_sft", "peft", PeftLoRABackend)
     AlgorithmRegistry.register_backend("sft", "transformers", TransformersSFTBackend)
+    inprocess = BACKENDS["osft"][2]
+    AlgorithmRegistry.register_backend("osft", inprocess, MiniTrainerOSFTBackend)
     hardware.quiet_libraries()  # again, for what was imported since
 
 

@@ -15,7 +15,11 @@ from typing import Any
 from snippets.backends import run_folder
 from snippets.backends.parameters import ParameterError
 
-OURS = {"lora_sft": "peft", "sft": "transformers"}
+OURS = {
+    "lora_sft": "peft",
+    "sft": "transformers",
+    "osft": "mini-trainer-inprocess",
+}
 
 
 def wanted(p: dict[str, Any]) -> bool:

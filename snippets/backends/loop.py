@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +124,12 @@ def _saving(p: dict[str, Any], samples_per_step: int) -> dict[str, Any]:
 
 # region: train
 def train(
-    algorithm: str, p: dict[str, Any], model: Any, tokenizer: Any, data: Any, **defaults
-) -> Trainer:
+    algorithm: str, p: dict[str, Any], model: Any, tokenizer: Any, data: Any,
+    watchers: Sequence[TrainerCallback] = (), **defaults,
+) -> Trainer:  # fmt: skip
     """Train, or resume the same run from its newest complete checkpoint.
+
+    ``watchers`` are called by the trainer, ``defaults`` replace missing parameters.
 
     Raises
     ------
@@ -153,7 +156,9 @@ def train(
     trainer = Trainer(
         model=model, args=args, train_dataset=data,
         data_collator=Collator(tokenizer.pad_token_id or 0), processing_class=tokenizer,
-        callbacks=[run_folder.LossLog(args.output_dir), Progress(), *_callbacks(p)],
+        callbacks=[
+            run_folder.LossLog(args.output_dir), Progress(), *watchers, *_callbacks(p)
+        ],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)  # it prints every log line as a dict
     with mlflow_environment(p), stop_at_step_end(trainer) as stop, explain_disk(args):

@@ -11,7 +11,7 @@ class ParameterError(ValueError):
     """A parameter of the call is unknown, not honored, or contradicts another one."""
 
 
-# Name -> what the backend does with it. Both backends honor these.
+# Name -> what the backend does with it. All backends honor these.
 COMMON = {
     "model_path": "hub name or folder of the model",
     "data_path": "JSONL file",
@@ -89,6 +89,11 @@ OFF: dict[str, tuple[Any, ...]] = {
     "nnodes": (1,),
     "node_rank": (0,),
     "checkpoint_storage": ("pvc",),
+    "nproc_per_node": (1,),
+    "trust_remote_code": (False,),
+    "save_final_checkpoint": (True,),
+    "use_processed_dataset": (False,),
+    "unmask_messages": (False,),
 }
 
 # What decides the result: a run may only be resumed when these are unchanged.

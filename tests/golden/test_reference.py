@@ -31,6 +31,18 @@ NOT_TOURED = {
         ),
         "notebooks/chat-templates-and-masks.ipynb is its tour",
     ),
+    **dict.fromkeys(
+        (
+            "backends.mini_trainer_osft.require_one_process",
+            "backends.mini_trainer_osft.decompose",
+            "backends.mini_trainer_osft.dense_weights",
+            "subspace.protected_rank",
+            "subspace.leak",
+            "subspace.worst_leak",
+            "subspace.split",
+        ),
+        "notebooks/osft-comprehensive-tutorial.ipynb is their tour",
+    ),
     "memory.__main__.main": "a command line; tests/snippets/test_memory_plan.py",
     **dict.fromkeys(
         (
