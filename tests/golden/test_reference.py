@@ -62,6 +62,15 @@ NOT_TOURED = {
         ("prepare.from_alpaca", "prepare.from_sharegpt", "prepare.personal"),
         "the guide on data calls it; run by test_prepare.py",
     ),
+    **dict.fromkeys(
+        ("serving.check_adapter", "serving.check_model", "serving.tensors"),
+        "needs files to judge; the guides show it, test_serving.py breaks them",
+    ),
+    "serving.serve": "starts a server; the guide is run by test_serving.py",
+    **dict.fromkeys(
+        ("spread.interval", "spread.paired", "spread.seeds"),
+        "the guide on evaluation shows it; run by test_spread.py",
+    ),
     "preemption.kill_at": "kills a training process; both tutorials do",
     "recipes.qlora": "trains; the QLoRA guide is run by test_recipes.py",
     "recipes.check": "judges a trained model; run by test_recipes.py",

@@ -100,6 +100,22 @@ ROWS = (
     Row("pip install jupyterlab", RESOLVER),
     Row("OMP_NUM_THREADS=1 jupyter lab", "starts a server that stays"),
     Row("vllm serve outputs/merged", VLLM),
+    Row(
+        "curl localhost:8000/v1/chat/completions "
+        '-H "Content-Type: application/json" '
+        '-d \'{"model": "tickets", "temperature": 0, "messages": '
+        '[{"role": "user", "content": "The printer in room 101 is slow."}]}\'',
+        VLLM,
+    ),
+    Row(
+        "python convert_hf_to_gguf.py outputs/merged "
+        "--outfile merged-bf16.gguf --outtype bf16",
+        "needs a checkout of llama.cpp",
+    ),
+    Row(
+        "llama-quantize merged-bf16.gguf merged-q4_k_m.gguf Q4_K_M",
+        "needs a build of llama.cpp",
+    ),
     Row("vllm serve outputs/then-sft/hf_format/samples_N", VLLM),
     Row(
         "vllm serve BASE --enable-lora --lora-modules tickets=outputs/run "
