@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import warnings
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -54,7 +54,7 @@ class Reach:
 START = "the notebook"
 
 
-def reach(root: Path, sources: Iterable[str]) -> Reach:
+def reach(root: Path, sources: Iterable[str], without: Collection[str] = ()) -> Reach:
     """Find every ``snippets`` module and package that code can reach.
 
     Imports are followed without running anything, also inside functions, through
@@ -68,6 +68,8 @@ def reach(root: Path, sources: Iterable[str]) -> Reach:
         The folder that holds ``snippets/``.
     sources : iterable of str
         Code cells, magics included.
+    without : collection of str
+        Modules, as paths below the root, that are passed over.
     """
     found = Reach()
     waiting: list[tuple[Path, str]] = []
@@ -82,12 +84,17 @@ def reach(root: Path, sources: Iterable[str]) -> Reach:
     while waiting:
         path, origin = waiting.pop(0)
         name = path.relative_to(root).as_posix()
-        if name in found.modules:
+        if name in found.modules or name in without:
             continue
         found.modules[name] = origin
         package = ".".join(path.parent.relative_to(root).parts)
         follow(path.read_text("utf-8"), package, name)
     return found
+
+
+def names(source: str) -> set[str]:
+    """Return the dotted names that a source imports or mentions, ``a.b`` for one."""
+    return set(_references(source, "").names)
 
 
 def _packages(references: _References) -> set[str]:

@@ -64,21 +64,32 @@ def _installed(module: str) -> bool:
 
 # region: register
 def register() -> None:
-    """Register all three with Training Hub. Calling it twice is harmless."""
+    """Register our backends with Training Hub. Calling it twice is harmless.
+
+    Those that are not here are passed over: a notebook that runs alone carries only
+    the one that it trains with.
+    """
     hardware.quiet_libraries()
     trap = hardware.broken_torchvision()
     if trap:
         raise ImportError(trap)
     from training_hub import AlgorithmRegistry
 
-    from snippets.backends.mini_trainer_osft import MiniTrainerOSFTBackend
-    from snippets.backends.peft_lora import PeftLoRABackend
-    from snippets.backends.transformers_sft import TransformersSFTBackend
+    def add(algorithm: str, backend: type) -> None:
+        AlgorithmRegistry.register_backend(algorithm, BACKENDS[algorithm][2], backend)
 
-    AlgorithmRegistry.register_backend("lora_sft", "peft", PeftLoRABackend)
-    AlgorithmRegistry.register_backend("sft", "transformers", TransformersSFTBackend)
-    inprocess = BACKENDS["osft"][2]
-    AlgorithmRegistry.register_backend("osft", inprocess, MiniTrainerOSFTBackend)
+    if _installed(f"{__name__}.peft_lora"):
+        from snippets.backends.peft_lora import PeftLoRABackend
+
+        add("lora_sft", PeftLoRABackend)
+    if _installed(f"{__name__}.transformers_sft"):
+        from snippets.backends.transformers_sft import TransformersSFTBackend
+
+        add("sft", TransformersSFTBackend)
+    if _installed(f"{__name__}.mini_trainer_osft"):
+        from snippets.backends.mini_trainer_osft import MiniTrainerOSFTBackend
+
+        add("osft", MiniTrainerOSFTBackend)
     hardware.quiet_libraries()  # again, for what was imported since
 
 

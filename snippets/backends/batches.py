@@ -47,17 +47,19 @@ def chat_rows(p: dict[str, Any], tokenizer: Any) -> list[Row]:
 
     The masks come from ``instructlab.training.data_process``, which Training Hub's
     default ``sft`` and ``osft`` use too. Samples shorter than 20 tokens or not shorter
-    than ``max_seq_len`` are dropped, as there; if none is left, that is an error.
+    than ``max_seq_len`` are dropped, as there; if none is left, that is an error. In a
+    row with ``"unmask": true`` every turn but the system's carries a loss.
     """
     check_chat_tokenizer(tokenizer)
     field = p.get("field_messages", "messages")
     rows = read_chat(p["data_path"], field=field)
     longest = p.get("max_seq_len", 2048)
     report = require_any(length_report(rows, tokenizer, longest, field=field))
-    kept = [rows[i][field] for i in report.kept]
+    kept = [rows[i] for i in report.kept]
     if not p.get("assistant_only_loss", True):
-        return [_whole_text(turns, tokenizer) for turns in kept]
-    masked = _mask(p["model_path"], kept)
+        return [_whole_text(row[field], tokenizer) for row in kept]
+    samples = [{"messages": r[field], "unmask": bool(r.get("unmask"))} for r in kept]
+    masked = _mask(p["model_path"], samples)
     dead = [i for i, row in enumerate(masked) if all(x == -100 for x in row["labels"])]
     if dead:
         raise DataError(
@@ -71,12 +73,12 @@ def chat_rows(p: dict[str, Any], tokenizer: Any) -> list[Row]:
 # endregion: chat_rows
 
 
-def _mask(model_path: str, conversations: list[list[dict[str, str]]]) -> list[Row]:
+def _mask(model_path: str, samples: list[dict[str, Any]]) -> list[Row]:
     from datasets import Dataset
     from instructlab.training import data_process
 
     tokenizer = data_process.configure_tokenizer(model_path)
-    data = Dataset.from_list([{"messages": turns} for turns in conversations])
+    data = Dataset.from_list(samples)
     with quiet_datasets():
         done = data_process.process_samples(data, tokenizer, num_cpu_procs=1)
     return [{"input_ids": r["input_ids"], "labels": r["labels"]} for r in done]

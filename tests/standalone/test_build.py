@@ -46,15 +46,44 @@ def carried(notebook: dict[str, Any]) -> dict[str, re.Match[str]]:
     return {match["name"]: match for match in found if match}
 
 
+def backends(names: set[str]) -> set[str]:
+    trainers = {f"snippets/backends/{name}.py" for name in build.TRAINERS.values()}
+    return {name for name in names if name in trainers}
+
+
 @each
 def test_it_carries_the_modules_that_it_reaches_and_no_other(entry):
     sources = [source for source, _ in code_cells(read_notebook(entry.path))]
-    wanted = imports.reach(ROOT, sources).modules
+    wanted = set(imports.reach(ROOT, sources).modules)
     found = carried(made(entry))
-    assert set(found) == set(wanted)
+    # The registry reaches every backend; those that nothing calls stay away, with
+    # what only they use.
+    spare = backends(wanted) - backends(set(found))
+    assert set(found) == set(imports.reach(ROOT, sources, spare).modules)
     for name, match in found.items():
         assert match["text"] == (ROOT / name).read_text(encoding="utf-8")
         assert match["digest"] == hashlib.sha256(match["text"].encode()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("code", "expected"),
+    [
+        ("from training_hub import sft", {"transformers_sft"}),
+        (
+            "from training_hub import osft, sft",
+            {"transformers_sft", "mini_trainer_osft"},
+        ),
+        ("from snippets.backends import peft_lora", {"peft_lora"}),
+        ("from snippets import recipes", {"peft_lora", "transformers_sft"}),
+        ("", set()),
+    ],
+)
+def test_only_the_backends_of_algorithms_that_are_called_are_carried(code, expected):
+    source = f"from snippets import backends\n{code}"
+    notebook = {"cells": [{"cell_type": "code", "source": source}]}
+    found = build.modules(ROOT, notebook)
+    assert "snippets/backends/__init__.py" in found
+    assert backends(set(found)) == {f"snippets/backends/{n}.py" for n in expected}
 
 
 @each

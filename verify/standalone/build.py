@@ -21,6 +21,13 @@ HERE = Path(__file__).parent
 MODEL = "fine-tuning-handbook-tiny-base"
 LARGEST = 300 * 1024  # bytes: what one download may weigh
 WIDTH = 88
+REGISTRY = "snippets/backends/__init__.py"
+# Training Hub's algorithms, and the module of our backend for each.
+TRAINERS = {
+    "lora_sft": "peft_lora",
+    "sft": "transformers_sft",
+    "osft": "mini_trainer_osft",
+}
 # Without it, `jupyter nbconvert --to script` writes a .txt and leaves %pip as it is.
 LANGUAGE = {
     "name": "python",
@@ -111,8 +118,31 @@ def text(notebook: dict[str, Any]) -> str:
 
 
 def modules(root: Path, notebook: dict[str, Any]) -> list[str]:
-    """Return the modules that a notebook reaches, in order of their names."""
-    return sorted(imports.reach(root, _code_of(notebook)).modules)
+    """Return the modules that a notebook reaches, in order of their names.
+
+    The registry of backends reaches all of them. A backend whose algorithm nothing in
+    the notebook calls stays away, and the registry passes it over.
+    """
+    code = _code_of(notebook)
+    return sorted(imports.reach(root, code, _spare(root, code)).modules)
+
+
+def _spare(root: Path, code: list[str]) -> set[str]:
+    """Find the backends that neither the code nor a module that it reaches names."""
+    backends = {f"snippets/backends/{name}.py": of for of, name in TRAINERS.items()}
+    reached = imports.reach(root, code, backends).modules.keys() - {REGISTRY}
+    texts = [(root / name).read_text(encoding="utf-8") for name in reached]
+    named = set().union(*map(imports.names, [*code, *texts]))
+    return {
+        path
+        for path, algorithm in backends.items()
+        if f"training_hub.{algorithm}" not in named
+        and not any(name.startswith(_dotted(path)) for name in named)
+    }
+
+
+def _dotted(path: str) -> str:
+    return path.removesuffix(".py").replace("/", ".")
 
 
 def requirements(entry: Entry, notebook: dict[str, Any]) -> dict[str, str]:
