@@ -55,8 +55,13 @@ NOT_TOURED = {
             "memory.plan.osft_parameters",
             "memory.shapes.read",
             "memory.shapes.from_dict",
+            "memory.rungs.chunked_loss",
+            "memory.rungs.take",
+            "memory.peer.training_hub",
+            "memory.page.data",
+            "memory.page.script",
         ),
-        "notebooks/memory-rungs.ipynb and tests/snippets/test_memory_plan.py",
+        "notebooks/memory-rungs.ipynb, test_memory_plan.py and test_fit_page.py",
     ),
     **dict.fromkeys(
         ("prepare.from_alpaca", "prepare.from_sharegpt", "prepare.personal"),
@@ -100,6 +105,16 @@ NOT_TOURED = {
     "recipes.check": "judges a trained model; run by test_recipes.py",
     "recipes.cpt": "trains; the CPT guide is run by test_recipes.py",
     "recipes.then_sft": "trains; the CPT guide is run by test_recipes.py",
+    "osft_recipe.train": "trains; the OSFT guide is run by test_osft_recipe.py",
+    "osft_recipe.kept_its_word": "judges a trained model; run by test_osft_recipe.py",
+    **dict.fromkeys(
+        (
+            "plots.trade_offs.front",
+            "plots.trade_offs.trade_off",
+            "plots.spectra.spectrum",
+        ),
+        "the OSFT notebooks draw them; tests/snippets/test_plots_osft.py",
+    ),
     "tiny.build_base": "trains for minutes; python3 noxfile.py -s rebuild",
     "tiny.main": "a command line; python3 noxfile.py -s rebuild",
 }
