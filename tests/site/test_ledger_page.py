@@ -202,6 +202,8 @@ def test_a_wrong_directive_or_number_is_an_error_at_its_line(new_book):
         "{outcome}`tiny:mach|.2f`: tiny recorded no outcome 'mach'",
     ):
         assert text in built.log, built.log
+    shown = card(built.html("docs/how-to/troubleshooting"), "broke")
+    assert "it reaches (not measured)." in shown and "Verified" in shown
 
 
 def test_issues_are_said_in_few_words():
