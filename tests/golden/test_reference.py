@@ -73,6 +73,10 @@ NOT_TOURED = {
     ),
     "serving.serve": "starts a server; the guide is run by test_serving.py",
     **dict.fromkeys(
+        ("plots.spreads.best", "plots.spreads.spread"),
+        "notebooks/contested-advice.ipynb calls them; run by test_plots_spreads.py",
+    ),
+    **dict.fromkeys(
         ("spread.interval", "spread.paired", "spread.seeds"),
         "the guide on evaluation shows it; run by test_spread.py",
     ),
