@@ -3,6 +3,7 @@ against them; a CPU is enough, because tensors have the same size everywhere."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ def peak_bytes(work: Callable[[], Any]) -> int:
     work
         Called once, for example a forward and a backward pass.
     """
+    os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # or it tells of each start and stop
     from torch.profiler import ProfilerActivity, profile
 
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:

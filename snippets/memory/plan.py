@@ -125,16 +125,16 @@ class Plan:
     @property
     def low(self) -> int:
         """The least it may take."""
-        return self._bound(0, CONTEXT_GIB[0] if self.context else 0)
+        return math.floor(self._bound(0, CONTEXT_GIB[0]))
 
     @property
     def high(self) -> int:
         """The most it may take, with a paged optimizer's states in main memory."""
-        return self._bound(1, CONTEXT_GIB[2] if self.context else 0)
+        return math.ceil(self._bound(1, CONTEXT_GIB[2]))
 
-    def _bound(self, side: int, context: float) -> int:
+    def _bound(self, side: int, context: float) -> float:
         known, rest = self.states * EXACT[side], self.modelled * MODELLED[side]
-        return round(known + rest + context * GIB)
+        return known + rest + context * GIB
 
     def fits(self, gib: float) -> str:
         """Say whether a device of ``gib`` GiB holds it: yes, no, too close to call."""
@@ -208,7 +208,7 @@ def _counted(geometry: Geometry, setup: Setup) -> dict[str, int]:
         "weights": weights,
         "adapters": wide * trained if adapted else 0,
         "gradients": wide * trained,
-        "optimizer": round(state * trained),
+        "optimizer": math.ceil(state * trained),
     }
 
 

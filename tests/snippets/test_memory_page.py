@@ -6,7 +6,15 @@ from types import SimpleNamespace
 
 import pytest
 
-from snippets.memory import METHODS, Geometry, estimate, in_units, lora_parameters
+from snippets.memory import (
+    METHODS,
+    Geometry,
+    estimate,
+    in_units,
+    lora_parameters,
+    plan,
+    shapes,
+)
 
 DOCS = Path(__file__).parents[2] / "docs" / "explanation"
 GIB = 1024**3
@@ -38,11 +46,6 @@ LLAMA_65B = described(
 )
 
 
-def total(method="qlora", **changes):
-    asked = {"r": 16, "micro_batch": 1, "seq_len": 2048} | changes
-    return in_units(estimate(QWEN, method, **asked).total)
-
-
 def page(name):
     """The text of a page, one space between words."""
     return re.sub(r"\s+", " ", (DOCS / name).read_text(encoding="utf-8"))
@@ -57,23 +60,55 @@ def test_the_table_of_three_ways_holds_the_formula(part):
     assert f"| {part} | {' | '.join(shown)} |" in page("memory.md")
 
 
+def planned(method="qlora", **changes):
+    return plan.plan(shapes.read("Qwen2.5-7B"), method=method, **changes)
+
+
+def saved(before, after, method="qlora"):
+    gone = planned(**{"method": method} | before).total
+    return in_units(gone - planned(**{"method": method} | after).total)
+
+
 def rungs():
-    one, whole = total(seq_len=4096), total(micro_batch=16, seq_len=4096)
-    half = total(seq_len=1024)
+    eight = {"optimizer": "adamw-8bit"}
+    sharded = planned("full", gpus=8, sharding="fsdp").total
     return [
-        f"16 rows of 4,096 tokens: {whole}. One: {one} |",
-        f"chunks of 256 tokens: {total(seq_len=4096, logits_chunk=256)} |",
-        f"one row of 2,048: {total(checkpointing=False)} instead of {total()} |",
-        f"4,096: {one}. 2,048: {total()}. 1,024: {half} |",
-        f"LoRA {total('lora')}, QLoRA {total()} |",
-        f"full: {total('full')} to {total('full', optimizer_bytes=2)}. "
-        f"QLoRA: {total()} to {total(optimizer_bytes=2)} |",
-        f"16: {total()}. 8: {total(r=8)} |",
+        f"| 4 rows of 2,048 to 1: {saved({'micro_batch': 4}, {})} |",
+        f"| {saved({}, {'loss_chunk': 256})} | logits are computed twice",
+        f"| {saved({'checkpointing': False}, {})} | about one more forward pass |",
+        f"| 2,048 to 1,024: {saved({}, {'seq_len': 1024})} |",
+        f"| from LoRA: {saved({'method': 'lora'}, {})} |",
+        f"| all weights: {saved({}, eight, 'full')}; QLoRA: {saved({}, eight)} |",
+        f"MiB, r 16 to 8 | {saved({}, {'r': 8})} |",
+        f"all weights, 8 GPUs: {in_units(planned('full').total)} to "
+        f"{in_units(sharded)} each",
     ]
 
 
 @pytest.mark.parametrize("sentence", rungs())
-def test_every_rung_of_the_ladder_holds_the_formula(sentence):
+def test_every_rung_of_the_ladder_holds_the_plan(sentence):
+    assert sentence in page("../how-to/fit-a-gpu.mdx")
+
+
+def plans():
+    full, osft = planned("full"), planned("osft")
+    sharded = planned("full", gpus=8, sharding="fsdp").total
+    return [
+        f"{osft.weights / GIB:.1f} GiB of weights instead of {full.weights / GIB:.1f}, "
+        f"and {osft.states / GIB:.1f} GiB of states in all instead of "
+        f"{full.states / GIB:.1f}",
+        f"takes {in_units(full.total)} on one GPU, and {in_units(sharded)} on each",
+        f"keeps {plan.OPTIMIZERS['adamw-8bit']:.2f} bytes for its two means",
+        f"{plan.LOSS_BYTES} bytes a logit",
+        f"with tanh, takes {plan.SOFTCAP_BYTES} more",
+        f"{1 - plan.MODELLED[0]:.0%} less to {plan.MODELLED[1] - 1:.0%} more".replace(
+            "%", " %"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("sentence", plans())
+def test_every_number_of_the_plan_in_the_text_of_memory(sentence):
     assert sentence in page("memory.md")
 
 

@@ -64,6 +64,7 @@ ROWS = (
     Row("pip install --no-deps -r .ci/locks/notebooks.txt"),
     Row("pip check"),
     Row('python -c "from snippets.hardware import describe; print(describe())"'),
+    Row("python -m snippets.memory Qwen2.5-7B --method qlora --gpu 24"),
     Row(f"{DOOR} test", "it is what runs this", CI + f"{DOOR} test"),
     Row(f"{DOOR} book", MINUTES, CI + f"{DOOR} book"),
     Row(f"{DOOR} blocks", "is run by another test", BLOCKS),
