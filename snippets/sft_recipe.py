@@ -9,7 +9,6 @@ from typing import Any
 from snippets import backends, data, evaluate, hardware, proof, recipes
 
 
-# region: train
 def train(
     model_path: str,
     data_path: str | Path,
@@ -48,9 +47,6 @@ def train(
     return run_folder.final_model(output_dir)
 
 
-# endregion: train
-
-
 def _load(folder: str) -> tuple[Any, Any]:
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
@@ -60,7 +56,6 @@ def _load(folder: str) -> tuple[Any, Any]:
     return model, AutoTokenizer.from_pretrained(folder)
 
 
-# region: check
 def check(
     before: str, after: str, held: Sequence[dict], *, max_new_tokens: int = 256
 ) -> float:
@@ -89,10 +84,6 @@ def check(
     return match
 
 
-# endregion: check
-
-
-# region: sweep
 def sweep(
     model_path: str,
     train_path: str | Path,
@@ -116,6 +107,3 @@ def sweep(
         del model
         hardware.release()
     return found
-
-
-# endregion: sweep
