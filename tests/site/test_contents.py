@@ -35,8 +35,8 @@ def test_the_parts_are_those_of_diataxis():
     }
     assert [part["caption"] for part in contents["parts"]] == list(folders)
     for part in contents["parts"]:
-        folder = folders[part["caption"]]
-        assert all(page["file"].startswith(folder) for page in part["chapters"])
+        here = (folders[part["caption"]], "notebooks/")  # a run may be of any kind
+        assert all(page["file"].startswith(here) for page in part["chapters"])
 
 
 def test_every_canary_that_the_pages_name_exists():
