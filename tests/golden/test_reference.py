@@ -104,6 +104,10 @@ NOT_TOURED = {
         ("sft_recipe.train", "sft_recipe.sweep", "sft_recipe.check"),
         "trains; the guide to full fine-tuning is run by test_sft_recipe.py",
     ),
+    **dict.fromkeys(
+        ("offline.set_variables", "offline.watch"),
+        "work once in a process; test_offline.py starts some",
+    ),
     "preemption.kill_at": "kills a training process; both tutorials do",
     "recipes.qlora": "trains; the QLoRA guide is run by test_recipes.py",
     "recipes.check": "judges a trained model; run by test_recipes.py",

@@ -100,6 +100,12 @@ ROWS = (
     Row("pip install --no-deps -r .ci/locks/cuda.txt", "needs a CUDA machine"),
     Row("pip install jupyterlab", RESOLVER),
     Row("OMP_NUM_THREADS=1 jupyter lab", "starts a server that stays"),
+    Row(
+        "hf download ORGANIZATION/MODEL --revision COMMIT --local-dir models/MODEL",
+        "asks the hub",
+    ),
+    Row("cd models/MODEL && sha256sum -- * > SHA256SUMS", "needs a model's folder"),
+    Row("cd models/MODEL && sha256sum --check SHA256SUMS", "needs a model's folder"),
     Row("vllm serve outputs/merged", VLLM),
     Row(
         "curl localhost:8000/v1/chat/completions "
