@@ -1,4 +1,4 @@
-"""Changing only the parameters runs both tutorials on other models and other data."""
+"""Changing only the parameters runs the tutorials on other models and other data."""
 
 import json
 import os
@@ -24,6 +24,8 @@ from snippets import data
 
 ROOT = Path(__file__).parents[2]
 QLORA, CPT = "qlora-comprehensive-tutorial", "cpt-comprehensive-tutorial"
+SFT = "sft-comprehensive-tutorial"
+OSFT = "osft-comprehensive-tutorial"
 SHAPE = {
     "hidden_size": 64,
     "intermediate_size": 128,
@@ -172,7 +174,7 @@ class Reader:
         self.cwd.mkdir()
 
     def job(self, name, model, **parameters):
-        file = "rozhovory ä.jsonl" if name == QLORA else "dokumenty ö.jsonl"
+        file = "dokumenty ö.jsonl" if name == CPT else "rozhovory ä.jsonl"
         own = {
             "model_path": str(model),
             "data_path": str(self.place / file),
@@ -258,6 +260,48 @@ def test_gemma_runs_all_of_the_cpt_tutorial_on_own_documents(reader, place):
     assert not {"chat_before", "chat_after_sft", "chat_after_both"} & found.keys()
     assert "left out: chat and facts" in done["printed"]["baseline"]
     assert "left out: SFT" in done["printed"]["sft"]
+
+
+def test_llama_runs_all_of_the_sft_tutorial_on_own_conversations(reader, place):
+    job = reader.job(SFT, llama(place / "Llama ≈ SFT"), sweep_factors=[5])
+    (done,) = reader.runs(job)
+    assert done["error"] is None
+    assert done["ran"] == done["cells"]
+    found = done["outcomes"]
+    assert found["resume_bit_identical"] is True
+    assert found["tensors_changed_share"] == 1
+    assert found["accumulated_gradient_per_token"] < 1e-4
+    assert found["packed_loss_difference"] < 1e-4
+    assert found["leak_reset"] < found["leak_joined"]
+    assert len(found["sweep_match"]) == 2
+    # TRL refuses a template without markers, and the page says so.
+    assert "trained_tokens_trl" not in found
+    assert "refuses this template" in done["printed"]["masks"]
+    assert not {"facts_before", "sweep_facts", "second_turn_after"} & found.keys()
+    assert "left out: the second turn" in done["printed"]["turns"]
+
+
+def test_gemma_runs_the_sft_tutorial_where_there_is_no_time_for_extras(reader, place):
+    job = reader.job(SFT, gemma(place / "Gemma SFT ε"), **SMALL)
+    (done,) = reader.runs(job)
+    assert done["error"] is None
+    assert done["ran"] == done["cells"]
+    for cell in ("accumulation", "sweep", "resume"):
+        assert "max_minutes leaves no time for it" in done["printed"][cell]
+
+
+def test_gemma_runs_the_osft_tutorial_on_own_conversations(reader, place):
+    job = reader.job(OSFT, gemma(place / "Gemma OSFT ζ"), other_ratios=[])
+    (done,) = reader.runs(job)
+    assert done["error"] is None
+    assert done["ran"] == done["cells"]
+    found = done["outcomes"]
+    assert found["worst_leak"] < 1e-3
+    assert found["dense_logit_distance"] < 1e-2
+    assert found["resume_bit_identical"] is True
+    assert not {"facts_before", "documents_cpt_facts"} & found.keys()
+    assert "left out: a log book" in done["printed"]["documents"]
+    assert "left out: a second task" in done["printed"]["second"]
 
 
 # ------------------------------------------------------------ other folders
