@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from snippets.backends import run_folder
 from snippets.backends.parameters import ParameterError
 
 OURS = {
@@ -43,6 +42,8 @@ def torchrun(algorithm: str, p: dict[str, Any]) -> dict[str, Any]:
             "callbacks do not work with nproc_per_node > 1: the objects live in this "
             "process. Start your script with torchrun instead."
         )
+    from snippets.backends import run_folder  # imports transformers: not in `main`
+
     file = Path(p["ckpt_output_dir"]) / "torchrun.json"
     run_folder.write_json(file, {"algorithm": algorithm, "parameters": p})
     root = str(Path(__file__).resolve().parents[2])

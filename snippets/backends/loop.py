@@ -151,7 +151,8 @@ def train(
     run = {"algorithm": algorithm, "parameters": shaping(p)}
     run["data_sha256"] = run_folder.file_sha256(p["data_path"])
     run["model"] = model_identity(p["model_path"])
-    with args.main_process_first(desc="output folder"), explain_disk(args):
+    # local=False: on several machines, too, the folder is claimed before others look.
+    with args.main_process_first(False, "output folder"), explain_disk(args):
         resume = _claim(p["ckpt_output_dir"], run, args.process_index == 0)
     trainer = Trainer(
         model=model, args=args, train_dataset=data,
