@@ -180,6 +180,9 @@ def claim(copy: Path, first: str, said: str) -> None:
     elif "describe()" in first:
         assert all(re.search(rf"^{word} +\S", said, re.M) for word in ("device", "RAM"))
         assert re.search(r"^NF4 \(QLoRA\) +yes$", said, re.MULTILINE)
+    elif "snippets.memory" in first:
+        assert re.search(r"^weights +5\.17 GiB$", said, re.MULTILINE)
+        assert said.endswith("fits 24 GiB: yes\n")
     else:
         pytest.fail(f"no claim is written for {first!r}: what should a reader see?")
 

@@ -329,6 +329,56 @@ def test_osft_stores_what_its_real_classes_store_on_the_tiny_base():
     assert stored / shape.linear_parameters == pytest.approx(1.462, abs=0.001)
 
 
+def test_two_processes_hold_what_is_planned_for_each(tmp_path):
+    """DDP and FSDP2 on two CPU processes, through gloo; no GPU."""
+    from snippets import sharding
+
+    base = ROOT / "snippets" / "fixtures" / "tiny-base"
+    found = sharding.measure(str(base), tmp_path / "held.json")
+    for way in ("ddp", "fsdp"):
+        planned = plan.plan(
+            shapes.read(base), method="full", compute_bytes=4, gpus=2, sharding=way
+        )
+        for part in ("weights", "gradients", "optimizer"):
+            held = found[way][part]
+            assert held == pytest.approx(getattr(planned, part), rel=0.001), (way, part)
+
+
+def test_a_loss_in_chunks_is_the_loss_and_has_its_gradient():
+    import torch
+
+    from snippets.memory import rungs
+
+    torch.manual_seed(0)
+    head = torch.nn.Parameter(torch.randn(50, 8))
+    labels = torch.randint(0, 50, (3, 11))
+    states = torch.randn(3, 11, 8, requires_grad=True)
+    found = []
+    for chunk in (7, 1000):
+        loss = rungs.chunked_loss(states, head, labels, chunk)
+        found.append((loss, *torch.autograd.grad(loss, [states, head])))
+    logits = torch.nn.functional.linear(states, head)[:, :-1].flatten(0, 1)
+    known = torch.nn.functional.cross_entropy(logits, labels[:, 1:].flatten())
+    for chunked, whole in zip(*found, strict=True):
+        assert torch.allclose(chunked, whole, atol=1e-6)
+    assert found[0][0].item() == pytest.approx(known.item(), rel=1e-6)
+
+
+def test_the_peer_computes_as_installed_and_leaves_no_file():
+    from training_hub.profiling import memory_estimator as real
+
+    from snippets.memory import peer
+
+    for name in ("_load_model", "_update_model_storage"):
+        assert callable(getattr(real.BasicEstimator, name)), "it replaces nothing"
+    config = tiny()
+    config.name_or_path = "tiny-qwen3"
+    low, expected, high = peer.training_hub(config, "full", seq_len=64)
+    assert 16 * Geometry.from_config(config).parameters < low < expected < high
+    written = Path(real.__file__).with_name("model_storage.csv")
+    assert not written.exists() or "tiny-qwen3" not in written.read_text("utf-8")
+
+
 def test_8_bit_states_take_what_bitsandbytes_allocates():
     import bitsandbytes
     import torch
