@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,12 @@ def load(root: Path | str, catalog: Catalog) -> dict[str, list[Entry]]:
 def file_of(kind: str) -> str:
     """Return where a ledger is, below the root."""
     return f"{FOLDER}/{kind}.yml"
+
+
+@cache
+def ids(root: Path, kind: str) -> set[str]:
+    """Return the ids of a ledger, for links into its page; nothing else is checked."""
+    return {entry["id"] for entry in _File(root, kind).top["entries"]}
 
 
 def heading_of(notebook: Mapping[str, Any], outcome: str) -> str | None:

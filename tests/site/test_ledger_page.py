@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 
 import pytest
 
@@ -178,6 +179,20 @@ def test_evidence_that_does_not_hold_shows_and_stops_the_build(new_book, case):
     shown = card(built.html("docs/how-to/troubleshooting"), "broke")
     assert f"hb-pill-{state}" in shown and why in shown.replace("&#39;", "'")
     assert f"1 {'failed' if case == 'elsewhere' else case}" in built.html("docs/status")
+
+
+def test_the_exported_page_has_the_anchors_of_its_entries(new_book, book_python):
+    book = make(new_book)
+    ran(book)
+    assert book.build().code == 0
+    command = [book_python, "-m", "verify.export", "out"]
+    done = subprocess.run(command, cwd=book.root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (book.root / "out/how-to/troubleshooting.mdx").read_text(encoding="utf-8")
+    assert "### The `thing` breaks \\{#broke}\n" in page
+    assert "tiny.mdx#how-it-breaks" in page and "[The `thing` breaks](#broke)" in page
+    status = (book.root / "out/status.mdx").read_text(encoding="utf-8")
+    assert "troubleshooting.mdx#needs-gpu" in status
 
 
 def test_a_wrong_ledger_stops_the_build_with_its_line(new_book):

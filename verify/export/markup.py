@@ -130,6 +130,8 @@ def _block(element: Element, asked: Asked) -> str:
     if element.tag == "details":
         return _details(element, asked)
     inner = _blocks(element, asked)
+    if re.fullmatch(r"h[2-6]", element.tag) and "id" in element.said:
+        return f"{'#' * int(element.tag[1])} {inner} \\{{#{element.said['id']}}}"
     bold = re.fullmatch(r"h[1-6]|figcaption|summary", element.tag) and inner
     return f"**{inner}**" if bold and "**" not in inner else inner
 

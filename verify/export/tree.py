@@ -13,6 +13,7 @@ from typing import Any
 
 import yaml
 
+from verify import ledger
 from verify.export.problem import ExportError
 from verify.source import read_notebook, source_of
 
@@ -43,6 +44,11 @@ def slug(text: str) -> str:
     plain = re.sub(r"<[^<>]+>", "", plain)
     kept = re.sub(r"[^\w\s-]", "", plain.replace("`", "").strip().lower())
     return kept.replace(" ", "-")
+
+
+def sphinx_id(heading: Heading) -> str:
+    """Return the id that Sphinx gives to a heading, for links into its pages."""
+    return re.sub(r"[^a-z0-9]+", "-", heading.text.lower()).strip("-")
 
 
 def headings(text: str) -> list[Heading]:
@@ -157,8 +163,12 @@ class Tree:
         if anchor == RECEIPT and there.name.startswith("notebooks/"):
             return anchor
         for heading in there.headings:
-            if anchor in (heading.slug, heading.anchor, heading.label):
+            known = (heading.slug, heading.anchor, heading.label, sphinx_id(heading))
+            if anchor in known:
                 return heading.anchor
+        kinds = re.findall(r"^`{3,}\{ledger\} (\w+)", there.text, re.MULTILINE)
+        if any(anchor in ledger.ids(self.root, kind) for kind in kinds):
+            return anchor
         known = ", ".join(heading.anchor for heading in there.headings[:8])
         source = here.source.relative_to(self.root).as_posix()
         what = f"{there.name} has no heading #{anchor}; it has {known}"
