@@ -305,6 +305,12 @@ def covered(session: nox.Session) -> None:
 
 
 @job
+def reference(session: nox.Session) -> None:
+    """Ask the libraries what they do with each parameter. `-- --check` compares."""
+    within(session, "notebooks", "-m", "verify.reference", *session.posargs)
+
+
+@job
 def tidy(session: nox.Session) -> None:
     """Put code and notebooks in the shape that lint asks for."""
     within(session, "tools", "-m", "ruff", "check", "--fix", ".")

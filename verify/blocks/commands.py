@@ -43,6 +43,8 @@ CI, NIGHTLY = ".ci/run::", ".github/workflows/nightly.yml::"
 GOLDEN = "tests/golden/test_golden.py::test_a_tour_prints_what_it_printed"
 BLOCKS = "tests/blocks/test_book.py"
 BLOCKS += "::test_every_block_of_the_book_passes_in_twenty_seconds"
+REFERENCE = "tests/reference/test_answers.py"
+REFERENCE += "::test_the_committed_answers_are_what_is_installed"
 FORCE = "tests/verify/test_reuse.py::test_force_runs_again"
 VLLM = "needs a GPU and vLLM"
 BENCH = "takes minutes alone on a machine, in an environment of its own"
@@ -72,6 +74,9 @@ ROWS = (
     Row(f"{DOOR} regen -- -k plan", MINUTES, GOLDEN),
     Row(f"{DOOR} mdx", "needs Node.js", f".github/workflows/mdx.yml::{DOOR} mdx"),
     Row(f"{DOOR} rebuild", MINUTES, NIGHTLY + f"{DOOR} rebuild"),
+    Row(f"{DOOR} reference", MINUTES, REFERENCE),
+    Row(f"{DOOR} reference -- --check", MINUTES, NIGHTLY + f"{DOOR} reference --"),
+    Row(f"{DOOR} reference -- --history", RESOLVER),
     Row(f"{DOOR} lock -- --newest", RESOLVER, NIGHTLY + f"{DOOR} lock --"),
     Row(f"{DOOR} lock -- --oldest", RESOLVER, NIGHTLY + f"{DOOR} lock --"),
     Row(

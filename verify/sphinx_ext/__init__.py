@@ -25,6 +25,7 @@ def setup(app: Sphinx) -> dict[str, Any]:
         mdx,
         offline,
         outcome,
+        parameters,
         published,
         receipt_box,
         search,
@@ -45,6 +46,8 @@ def setup(app: Sphinx) -> dict[str, Any]:
     app.add_directive("ledger-status", ledger.LedgerStatusDirective)
     app.add_directive("verified", status.VerifiedDirective)
     app.add_directive("bench", bench.BenchDirective)
+    app.add_directive("parameters", parameters.ParametersDirective)
+    app.add_directive("library-names", parameters.NamesDirective)
     app.add_role("bench-figure", bench.BenchFigureRole())
     app.add_role("outcome", outcome.OutcomeRole())
     app.add_role("receipt", outcome.ReceiptRole())
