@@ -23,6 +23,7 @@ class Row(NamedTuple):
         return sum(label != -100 for label in self.labels)
 
 
+# region: training_hub
 def training_hub(folder: str | Path, turns: Turns) -> Row:
     """Mask as Training Hub's ``sft`` and ``osft`` do, with the code they call.
 
@@ -34,6 +35,9 @@ def training_hub(folder: str | Path, turns: Turns) -> Row:
     tokenizer = data_process.configure_tokenizer(str(folder))
     row = data_process.unmask_sample({"messages": list(turns)}, tokenizer)
     return Row(row["input_ids"], row["labels"])
+
+
+# endregion: training_hub
 
 
 # region: trl
