@@ -139,8 +139,13 @@ class LedgerDirective(SphinxDirective):
         return f"{path}#{entry.id}"
 
     def _searched(self, entry: Entry) -> nodes.Node:
-        texts = [entry.title, *entry.texts]
-        found = [("single", text, entry.id, "", None) for text in texts]
+        """Return what leads the search from a message, or its first sentence, here.
+
+        *Main* entries come before pages that merely hold the words.
+        """
+        sentences = [text.split(". ")[0] for text in entry.texts]
+        texts = dict.fromkeys([entry.title.replace("`", ""), *entry.texts, *sentences])
+        found = [("single", text, entry.id, "main", None) for text in texts]
         return addnodes.index(entries=found)
 
     def _card(self, one: Standing) -> nodes.Node:
