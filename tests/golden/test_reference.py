@@ -108,6 +108,19 @@ NOT_TOURED = {
         ("offline.set_variables", "offline.watch"),
         "work once in a process; test_offline.py starts some",
     ),
+    **dict.fromkeys(
+        ("sharding.spread", "sharding.held", "sharding.train", "sharding.measure"),
+        "notebooks/two-processes.ipynb is their tour",
+    ),
+    "sharding.main": "runs in each process; notebooks/two-processes.ipynb starts it",
+    **dict.fromkeys(
+        (
+            "reproduce.conditions",
+            "reproduce.differences",
+            "reproduce.run_elsewhere",
+        ),
+        "notebooks/reproduce.ipynb is their tour",
+    ),
     "preemption.kill_at": "kills a training process; both tutorials do",
     "recipes.qlora": "trains; the QLoRA guide is run by test_recipes.py",
     "recipes.check": "judges a trained model; run by test_recipes.py",

@@ -47,6 +47,8 @@ REFERENCE = "tests/reference/test_answers.py"
 REFERENCE += "::test_the_committed_answers_are_what_is_installed"
 FORCE = "tests/verify/test_reuse.py::test_force_runs_again"
 VLLM = "needs a GPU and vLLM"
+NODES = "tests/snippets/test_sharding.py::test_two_nodes_train_like_one_process"
+TWO = "tests/snippets/test_backends.py::test_two_processes_train_like_one"
 BENCH = "takes minutes alone on a machine, in an environment of its own"
 RESOLVER = "asks a package index"
 MINUTES = "takes minutes"
@@ -111,6 +113,13 @@ ROWS = (
     ),
     Row("cd models/MODEL && sha256sum -- * > SHA256SUMS", "needs a model's folder"),
     Row("cd models/MODEL && sha256sum --check SHA256SUMS", "needs a model's folder"),
+    Row("torchrun --standalone --nproc-per-node 8 train.py", "needs eight GPUs", TWO),
+    Row(
+        "torchrun --nnodes 2 --nproc-per-node 8 --rdzv-id job-1 --rdzv-backend c10d "
+        "--rdzv-endpoint node-0:29500 train.py",
+        "needs two machines",
+        NODES,
+    ),
     Row("vllm serve outputs/merged", VLLM),
     Row(
         "curl localhost:8000/v1/chat/completions "
