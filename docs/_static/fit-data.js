@@ -199,6 +199,17 @@ window.handbookFit = {
    "head_dim": 128,
    "tie_word_embeddings": false
   },
+  "granite-3.1-8b": {
+   "model_type": "granite",
+   "hidden_size": 4096,
+   "num_hidden_layers": 40,
+   "intermediate_size": 12800,
+   "num_attention_heads": 32,
+   "num_key_value_heads": 8,
+   "vocab_size": 49155,
+   "head_dim": 128,
+   "tie_word_embeddings": true
+  },
   "gemma-2-9b": {
    "model_type": "gemma2",
    "hidden_size": 3584,
@@ -214,6 +225,7 @@ window.handbookFit = {
  "families": [
   "llama",
   "mistral",
+  "granite",
   "qwen2",
   "qwen3",
   "gemma2",

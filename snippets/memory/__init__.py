@@ -15,7 +15,7 @@ from typing import Any
 UNITS = {"GiB": 1024**3, "MiB": 1024**2, "KiB": 1024, "bytes": 1}
 METHODS = ("full", "lora", "qlora")
 ALL_LINEAR = "all-linear"
-FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3_text")
+FAMILIES = ("llama", "mistral", "granite", "qwen2", "qwen3", "gemma2", "gemma3_text")
 GEMMA = ("gemma2", "gemma3_text")
 
 

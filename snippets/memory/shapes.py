@@ -60,6 +60,7 @@ SHAPES: dict[str, dict[str, Any]] = {
     "Llama-3.1-70B": _shape("llama", 8192, 80, 28672, 64, 8, 128256),
     "LLaMA-65B": _shape("llama", 8192, 80, 22016, 64, 64, 32000),
     "Mistral-7B-v0.3": _shape("mistral", 4096, 32, 14336, 32, 8, 32768),
+    "granite-3.1-8b": _shape("granite", 4096, 40, 12800, 32, 8, 49155, tied=True),
     "gemma-2-9b": _shape("gemma2", 3584, 42, 14336, 16, 8, 256000, head=256, tied=True),
 }
 # endregion: shapes

@@ -24,7 +24,7 @@ ODD = {
 }
 CONFIGS = [
     *shapes.SHAPES.values(),
-    *(ODD | {"model_type": family} for family in ("llama", "qwen2", "mistral")),
+    *(ODD | {"model_type": family} for family in ("llama", "qwen2", "granite")),
     *(ODD | {"model_type": family} for family in ("qwen3", "gemma2", "gemma3_text")),
     ODD | {"model_type": "llama", "attention_bias": True, "mlp_bias": True},
     ODD | {"model_type": "qwen3", "head_dim": None, "num_key_value_heads": None},

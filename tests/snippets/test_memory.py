@@ -151,6 +151,8 @@ def test_a_65b_model_fits_the_48_gib_card_of_the_qlora_paper():
         ("llama", {}),
         ("llama", {"attention_bias": True, "mlp_bias": True}),
         ("mistral", {}),
+        ("granite", {}),
+        ("granite", {"attention_bias": True, "mlp_bias": True}),
         ("gemma2", {}),
         ("gemma3_text", {}),
     ],
