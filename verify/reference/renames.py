@@ -64,7 +64,12 @@ RENAMES = (
         "its settings, use_reentrant among them",
     ),
     argument("logging_dir", None, "where TensorBoard writes"),
-    argument("warmup_ratio", "warmup_steps", "length of the warm-up"),
+    Rename(
+        "length of the warm-up",
+        Name("transformers", "TrainingArguments", "warmup_ratio"),
+        Name("transformers", "TrainingArguments", "warmup_steps"),
+        "below 1, a share of all steps (5.17.0)",
+    ),
     argument("group_by_length", "train_sampling_strategy", "batches of equal length"),
     argument("save_safetensors", None, "format of the weights"),
     argument("overwrite_output_dir", None, "write into a folder that is not empty"),

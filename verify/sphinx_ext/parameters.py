@@ -109,11 +109,12 @@ def anchor(subject: str, name: str) -> str:
 class ParametersDirective(SphinxDirective):
     """``{parameters} ALGORITHM PART``: one part of the reference of an algorithm."""
 
-    required_arguments = 2
+    required_arguments = 1
+    final_argument_whitespace = True
 
     def run(self) -> list[nodes.Node]:
         """Return the part, and what makes the site's search find its parameters."""
-        algorithm, part = self.arguments
+        algorithm, _, part = self.arguments[0].partition(" ")
         if algorithm not in store.ALGORITHMS:
             known = words.listed(store.ALGORITHMS)
             raise self.error(f"no algorithm {algorithm!r} is asked about; use {known}")
