@@ -38,8 +38,7 @@ def training_hub(
     method
         ``full``, ``lora``, ``qlora`` or ``osft``.
     micro_batch, seq_len, gpus
-        Rows of one GPU, tokens a row, and GPUs; the estimator divides the batch by
-        the GPUs itself.
+        Rows of one GPU, tokens a row, and GPUs, by which the estimator divides.
     settings
         Passed on: ``lora_r``, ``unfreeze_rank_ratio``, ``use_liger``.
     """
