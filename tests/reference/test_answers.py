@@ -19,8 +19,12 @@ def installed():
     """Ask everything once; the answers of other versions are the nightly's to show."""
     if any(importlib.util.find_spec(name) is None for name in NEEDED):
         pytest.skip("the notebooks' environment is not installed here")
+    import torch
+
     from verify.reference import asking
 
+    if torch.cuda.is_available():
+        pytest.skip("the answers are those of a CPU: nox -s reference hides the GPU")
     for subject in (*store.ALGORITHMS, "names"):
         wanted = store.load(ROOT, subject)["versions"]
         here = asking.versions(tuple(wanted))
@@ -35,6 +39,27 @@ def test_the_committed_answers_are_what_is_installed(installed, subject):
     assert difference == [], "\n".join(
         [*difference, "Run python3 noxfile.py -s reference and commit the result."]
     )
+
+
+def test_a_library_that_drops_a_parameter_is_noticed(installed, committed, monkeypatch):
+    """The real TrainingArgs, without one value: what a careless release would be."""
+    from training_hub.algorithms import sft
+
+    from verify.reference import asking, values, world
+
+    real = sft.TrainingArgs
+
+    def careless(warmup_steps=None, **others):
+        return real(**others)
+
+    monkeypatch.setattr(sft, "TrainingArgs", careless)
+    backend, value = "instructlab-training", values.VALUES["warmup_steps"]
+    with world.workspace() as folder:
+        attempt = asking.remembering("sft", backend, folder)
+        base = values.PLANS["sft"].base
+        found = judging.observe(attempt, base, "warmup_steps", value, {})
+    assert found["status"] == "ignored"
+    assert status(committed, "sft", backend, "warmup_steps")["status"] == "forwarded"
 
 
 @pytest.fixture(scope="module")
@@ -177,10 +202,10 @@ def test_another_version_with_the_same_answers_holds(copy, monkeypatch, capsys):
 
 
 def test_missing_answers_and_those_of_another_schema_say_what_to_run(tmp_path):
-    with pytest.raises(store.ReferenceError, match=r"sft.json is missing: python3 nox"):
+    with pytest.raises(store.AnswersError, match=r"sft.json is missing: python3 nox"):
         store.load(tmp_path, "sft")
     file = store.path(tmp_path, "sft")
     file.parent.mkdir(parents=True)
     file.write_text('{"schema": 0}')
-    with pytest.raises(store.ReferenceError, match="sft.json is not of schema 1"):
+    with pytest.raises(store.AnswersError, match="sft.json is not of schema 1"):
         store.load(tmp_path, "sft")

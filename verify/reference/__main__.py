@@ -27,6 +27,7 @@ def main(argv: list[str]) -> int:
     parser.add_argument("--history", action="store_true", help="ask a package index")
     parser.add_argument("--wheels", type=Path, help="folder of wheels for --history")
     given = parser.parse_args(argv)
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # the answers are those of a CPU
     found = history(given.wheels) if given.history else ask()
     act: Callable[[str, dict[str, Any]], bool] = compared if given.check else written
     changed = [act(subject, data) for subject, data in found.items()]
@@ -35,8 +36,6 @@ def main(argv: list[str]) -> int:
 
 def ask() -> dict[str, dict[str, Any]]:
     """Ask the installed libraries about every algorithm and every name."""
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""  # answers are those of a machine without
-
     from snippets import hardware
 
     hardware.quiet_libraries()

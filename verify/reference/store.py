@@ -19,7 +19,7 @@ SUBJECTS = (*ALGORITHMS, "names", "renames")
 SCHEMA = 1
 
 
-class ReferenceError(ValueError):
+class AnswersError(ValueError):
     """The committed answers are missing or of another kind."""
 
 
@@ -33,17 +33,17 @@ def load(root: Path, subject: str) -> dict[str, Any]:
 
     Raises
     ------
-    ReferenceError
+    AnswersError
         If there are none, or they are of another schema.
     """
     file = path(root, subject)
     if not file.exists():
-        raise ReferenceError(
+        raise AnswersError(
             f"{FOLDER / file.name} is missing: python3 noxfile.py -s reference makes it"
         )
     data = json.loads(file.read_text(encoding="utf-8"))
     if data.get("schema") != SCHEMA:
-        raise ReferenceError(
+        raise AnswersError(
             f"{FOLDER / file.name} is not of schema {SCHEMA}: "
             "python3 noxfile.py -s reference makes it anew"
         )

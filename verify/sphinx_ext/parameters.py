@@ -12,7 +12,7 @@ from sphinx import addnodes
 from sphinx.util.docutils import SphinxDirective
 
 from verify.reference import store
-from verify.reference.store import ReferenceError
+from verify.reference.store import AnswersError
 from verify.reference.used import used_names
 from verify.sphinx_ext import words
 from verify.sphinx_ext.render import html
@@ -153,7 +153,7 @@ def answers(directive: SphinxDirective, subject: str) -> dict[str, Any]:
     directive.env.note_dependency(str(store.path(root, subject)))
     try:
         return store.load(root, subject)
-    except ReferenceError as error:
+    except AnswersError as error:
         raise directive.error(str(error)) from error
 
 
