@@ -70,7 +70,7 @@ def train(
 def kept_its_word(
     model_path: str, model: Any, patterns: list[str], unfreeze_rank_ratio: float
 ) -> float:
-    """Return the worst share of a change in protected directions; at most 0.001.
+    """Return the worst share of a change in protected directions, at most 0.001.
 
     Parameters
     ----------
@@ -84,7 +84,7 @@ def kept_its_word(
     Raises
     ------
     AssertionError
-        If more of a change lies in protected directions.
+        If more lies there, and more than the rounding of a tiny change explains.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -95,13 +95,8 @@ def kept_its_word(
     before = AutoModelForCausalLM.from_pretrained(model_path, dtype=torch.float32)
     names = osft.matched(before, patterns)
     after = mini_trainer_osft.dense_weights(model)
-    leak = subspace.worst_leak(before.state_dict(), after, names, unfreeze_rank_ratio)
+    leak = subspace.require_kept(before.state_dict(), after, names, unfreeze_rank_ratio)
     print(f"{len(names)} matrices, at most {leak:.1e} of a change is where it must not")
-    if leak > 1e-3:
-        raise AssertionError(
-            f"{leak:.2g} of a change lies in protected directions, more than 0.001: "
-            "the optimizer was not wrapped, or the patterns are not those of the run."
-        )
     return leak
 
 

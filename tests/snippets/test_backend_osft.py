@@ -70,13 +70,24 @@ def test_the_protected_directions_stay_and_full_fine_tuning_moves_them(call, tmp
     before = plain().state_dict()
     names = patterns.matched(plain(), patterns.target_patterns(BASE))
     after = mini_trainer_osft.dense_weights(osft(**call)["model"])
-    assert subspace.worst_leak(before, after, names, RATIO) <= 1e-3
+    assert subspace.require_kept(before, after, names, RATIO) <= 1e-3
     full = call | {"backend": "transformers", "ckpt_output_dir": str(tmp_path / "sft")}
     del full["unfreeze_rank_ratio"]
     full["random_seed"] = full.pop("seed")
     moved = sft(**full)["model"].state_dict()
     leaks = [subspace.leak(before[n], moved[n], RATIO) for n in names]
     assert min(leaks) > 0.1, "the measure sees a change that is not kept orthogonal"
+    with pytest.raises(AssertionError, match="more than 0.001 and than rounding"):
+        subspace.require_kept(before, moved, names, RATIO)
+
+
+def test_the_rounding_of_a_tiny_change_is_no_broken_promise(call):
+    before = plain().state_dict()
+    names = patterns.matched(plain(), patterns.target_patterns(BASE))
+    result = osft(**(call | {"learning_rate": 5e-6}))
+    after = mini_trainer_osft.dense_weights(result["model"])
+    worst = subspace.require_kept(before, after, names, RATIO)
+    assert worst > 1e-3, "rounding is a large share of a change this small"
 
 
 def test_the_saved_model_is_plain_and_equals_the_trained_one(call):
