@@ -64,7 +64,8 @@ def shipped():
         for part in pages.parts(file, ROOT):
             for block in pages.blocks(part):
                 if block.language in ("bash", "sh", "console"):
-                    for line in shell.script(block).splitlines():
+                    joined = shell.script(block).replace("\\\n", " ")
+                    for line in joined.splitlines():
                         _note(line, found)
     return found
 
