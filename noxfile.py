@@ -300,7 +300,7 @@ def mdx(session: nox.Session) -> None:
 
 @job
 def covered(session: nox.Session) -> None:
-    """Measure which tests run the code that pages show. `-- ARGS` go to pytest."""
+    """Measure which tests run the shown code. `-- --changed`: only what changed."""
     within(session, "notebooks", "-m", "verify.covered", *session.posargs)
 
 

@@ -180,7 +180,6 @@ def neftune(model: PreTrainedModel, ids: Sequence[int], alpha: float) -> dict[st
         noise while evaluating (``evaluating``).
     """
     import torch
-    from transformers.integrations.neftune import neftune_post_forward_hook
 
     embed = model.get_input_embeddings()
     row = torch.tensor([list(ids)], device=model.device)
@@ -188,7 +187,7 @@ def neftune(model: PreTrainedModel, ids: Sequence[int], alpha: float) -> dict[st
     with torch.no_grad():
         plain = embed(row)
         embed.neftune_noise_alpha = alpha
-        hook = embed.register_forward_hook(neftune_post_forward_hook)
+        hook = embed.register_forward_hook(_neftune_hook())
         noise = {}
         for name, training in (("largest", True), ("evaluating", False)):
             model.train(training)
@@ -197,6 +196,14 @@ def neftune(model: PreTrainedModel, ids: Sequence[int], alpha: float) -> dict[st
     del embed.neftune_noise_alpha
     model.train(was_training)
     return noise | {"bound": alpha / plain[0].numel() ** 0.5}
+
+
+def _neftune_hook() -> Any:
+    """Return transformers' hook, which moved after 5.1."""
+    from transformers import integrations, trainer_utils
+
+    name = "neftune_post_forward_hook"
+    return getattr(integrations, name, None) or getattr(trainer_utils, name)
 
 
 # endregion: noise

@@ -2,7 +2,8 @@
 
 ``python -m verify.covered`` runs tests under coverage, with the name of the running
 test as context, and writes ``receipts/covered.json``: for each file that a page shows,
-its digest and, for ranges of its lines, the tests that executed them.
+its digest and, for ranges of its lines, the tests that executed them. ``--changed``
+measures the files that changed since, with the test files that ran them then.
 """
 
 from __future__ import annotations
@@ -127,12 +128,26 @@ def load(root: Path) -> dict[str, Any]:
     return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
 
 
-def measure(root: Path, arguments: list[str]) -> tuple[int, dict[str, Any]]:
-    """Run pytest under coverage; return its exit code and the record."""
+def ran_before(kept: Mapping[str, Any], root: Path, paths: Iterable[str]) -> list[str]:
+    """Return the test files that ran these files then; all, where one is not known."""
+    known = kept.get("files", {})
+    found: set[str] = set()
+    for path in paths:
+        rows = known.get(path, {}).get("lines", [])
+        tests = {test.partition("::")[0] for row in rows for test in row["tests"]}
+        if not (there := {test for test in tests if (root / test).is_file()}):
+            return list(TESTS)
+        found |= there
+    return sorted(found)
+
+
+def measure(
+    root: Path, arguments: list[str], files: list[str]
+) -> tuple[int, dict[str, Any]]:
+    """Run pytest under coverage; return its exit code and the record of the files."""
     import coverage
     import pytest
 
-    files = shown_files(root)
     include = [str(root / path) for path in files]
     run = coverage.Coverage(data_file=None, config_file=False, include=include)
     run.set_option("run:dynamic_context", "test_function")
@@ -155,7 +170,17 @@ def _entry(data: Any, root: Path, path: str) -> dict[str, Any]:
 
 def main(words: list[str]) -> int:
     """Measure and write the record; keep the old one if a test failed."""
-    code, record = measure(ROOT, words or list(TESTS))
+    files, kept = shown_files(ROOT), load(ROOT)
+    if words == ["--changed"]:
+        changed = stale(kept, ROOT)
+        if not changed:
+            print(f"covered: {KEPT} is of the files as they are")
+            return 0
+        code, record = measure(ROOT, ran_before(kept, ROOT, changed), changed)
+        known = {path: kept["files"][path] for path in files if path not in changed}
+        record["files"] = dict(sorted((known | record["files"]).items()))
+    else:
+        code, record = measure(ROOT, words or list(TESTS), files)
     if code:
         print(f"covered: tests failed (exit {code}); {KEPT} is as it was")
         return code

@@ -7,8 +7,11 @@ import os
 import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any
+
+from packaging.version import Version
 
 from verify import machine
 
@@ -159,6 +162,19 @@ def _not_installed(name: Any) -> str | None:
     return f"{name} is not installed" if machine.missing((str(name),)) else None
 
 
+def _older_than(versions: Any) -> str | None:
+    """``older_than: {trl: "1.15"}``: skip where an older one is installed."""
+    if not isinstance(versions, Mapping):
+        raise SkipError(f"probe older_than takes name: version, not {versions!r}")
+    for name, wanted in versions.items():
+        if machine.missing((str(name),)):
+            continue
+        have = metadata.version(name)
+        if Version(have) < Version(str(wanted)):
+            return f"{name} {have} is installed, {wanted} needed"
+    return None
+
+
 def _command(words: Any) -> str | None:
     """``command: [...]``: exit code 0 means skip, 1 means run, all else is an error."""
     if not isinstance(words, list) or not all(isinstance(w, str) for w in words):
@@ -186,6 +202,7 @@ PROBES: dict[str, Callable[[Any], str | None]] = {
     "memory_below_gib": _memory_below,
     "cores_below": _cores_below,
     "not_installed": _not_installed,
+    "older_than": _older_than,
     "command": _command,
 }
 

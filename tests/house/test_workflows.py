@@ -173,8 +173,10 @@ def test_nightly_tries_oldest_locked_and_newest_each_night():
     kinds = [row["kind"] for row in strategy["matrix"]["include"]]
     assert kinds == ["oldest", "locked", "newest"]
     ran = commands({"jobs": {"versions": nightly["jobs"]["versions"]}})
-    wanted = ['-s lock -- "--$KIND"', "-s test", "-s book"]
+    wanted = ['-s lock -- "--$KIND"', "-s test", '-s "$JOB"']
     assert [line for line in wanted if line not in ran] == []
+    [job] = [s["env"]["JOB"] for s in steps(nightly) if "JOB" in s.get("env", {})]
+    assert job == "${{ matrix.kind == 'oldest' && 'run' || 'book' }}"
 
 
 def test_the_report_waits_for_every_job_and_names_every_kind():

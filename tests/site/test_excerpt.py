@@ -182,6 +182,19 @@ def test_a_record_of_an_earlier_file_is_named_as_stale(measured):
     assert covered.stale(covered.load(measured), measured) == ["mod.py"]
 
 
+def test_a_changed_file_is_measured_with_the_tests_that_ran_it(measured):
+    record = covered.load(measured)
+    ran = covered.ran_before(record, measured, ["mod.py"])
+    assert ran == ["tests/test_one.py", "tests/test_two.py"]
+    (measured / "tests/test_two.py").unlink()
+    assert covered.ran_before(record, measured, ["mod.py"]) == ["tests/test_one.py"]
+
+
+def test_a_file_that_is_not_on_record_is_measured_with_all_tests(measured):
+    record = covered.load(measured)
+    assert covered.ran_before(record, measured, ["new.py"]) == [*covered.TESTS]
+
+
 def test_only_lines_inside_functions_count_and_imports_do_not():
     text = "A = 1\n\n\ndef f(x):\n    y = x\n    return y\n"
     assert covered.body_lines(text) == {5, 6}

@@ -135,6 +135,8 @@ def test_a_slip_in_a_skip_is_named(handbook: Handbook, changes: dict, message: s
         ({"command": [sys.executable, "-c", "print('closed')"]}, "closed"),
         ({"memory_below_gib": 0}, None),
         ({"not_installed": "nbformat"}, None),
+        ({"older_than": {"nbformat": "9999"}}, "9999 needed"),
+        ({"older_than": {"nbformat": "1", "no-such-package": "1"}}, None),
         ({"command": [sys.executable, "-c", "raise SystemExit(1)"]}, None),
     ],
 )
