@@ -36,6 +36,9 @@ class Answers:
     def directive(self, name, said, line):
         return f"table of {name}"
 
+    def without_scripts(self, file, line):
+        return f"what {file} says"
+
     def snippet(self, target, caption, line):
         return f'```python title="{caption}"\ncode\n```\n\n[`{target}`](/x)'
 
@@ -64,6 +67,7 @@ def mdx_of(text):
         ("% a comment", "{/* a comment */}"),
         ("import this", "&#105;mport this"),
         ("Term\n: It is.\n  More.", "- **Term**\\\n  It is.\n  More."),
+        ("```{raw} html\n:file: form.html\n```", "what form.html says"),
         (":::{note}\nBe kind.\n:::", ":::note\n\nBe kind.\n\n:::"),
         (":::{seealso}\nThis.\n:::", ":::info See also\n\nThis.\n\n:::"),
         (
@@ -117,6 +121,7 @@ def test_tabs_become_components_with_their_import():
         ("(a)=\ntext", 2, "(a)= must stand before a heading"),
         ("::::{note}\n:::{tip}\nx\n:::\n::::", 1, "a container within {note} cannot"),
         ("```{snippet} a#b\n:number: 3\n```", 1, "the option :number: cannot be"),
+        ("```{raw} html\n<form>x</form>\n```", 1, "the text in {raw} cannot be"),
         ("```{thing}\nwords\n```", 1, "the text in {thing} cannot be exported"),
         (":::{note}\n\n<video>\n:::", 3, "<video> cannot be exported"),
         ("```{image} x.svg\n```", 1, "an image needs :alt:"),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from verify.export import tree
 from verify.mdx import vocabulary
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -110,6 +111,11 @@ def test_a_book_is_exported_with_its_code_its_links_and_its_files(book):
         ("index.md", "\n{math}`x`\n", "docs/index.md:13: the role {math} cannot be"),
         (
             "index.md",
+            "\n```{raw} html\n:file: no.html\n```\n",
+            "no.html is no file with a <noscript>, which is all that is exported",
+        ),
+        (
+            "index.md",
             "\n```{toctree}\n```\n",
             "docs/index.md:13: the directive {toctree}",
         ),
@@ -129,6 +135,23 @@ def test_what_cannot_be_exported_is_named_and_nothing_is_written(
     assert code == 1
     assert message in said
     assert not out.exists()
+
+
+def test_a_part_that_needs_scripts_is_exported_as_what_it_says_without_them(book):
+    (book / "docs" / "form.html").write_text(
+        "<form>a</form><noscript><p>Run\nthe command.</p></noscript>"
+    )
+    page = book / "docs" / "index.md"
+    text = page.read_text() + "\n```{raw} html\n:file: form.html\n```\n"
+    page.write_text(text, encoding="utf-8")
+    code, said, out = export(book)
+    assert code == 0, said
+    assert (out / "index.mdx").read_text().endswith("\nRun the command.\n")
+
+
+def test_a_heading_with_a_number_has_the_id_that_sphinx_gives_it():
+    [heading] = tree.headings("## 10. Pick a checkpoint")
+    assert tree.sphinx_id(heading) == "pick-a-checkpoint"
 
 
 @pytest.fixture

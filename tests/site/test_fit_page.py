@@ -13,7 +13,6 @@ from snippets.memory import plan, shapes
 
 ROOT = Path(__file__).parents[2]
 STATIC = ROOT / "docs" / "_static"
-GUIDE = ROOT / "docs" / "how-to" / "calculator.md"
 ODD = {
     "hidden_size": 96,
     "num_hidden_layers": 3,
@@ -53,7 +52,7 @@ PARTS = """(cases) => cases.map(({config, setup, gib}) => {
 def calculator(browser, tmp_path_factory):
     """Open the page's form as a file, with the scripts that the site ships."""
     folder = tmp_path_factory.mktemp("fit")
-    html = re.search(r"```\{raw\} html\n(.*?)```", GUIDE.read_text("utf-8"), re.S)[1]
+    html = (STATIC / "fit.html").read_text("utf-8")
     html = html.replace("../../_static", STATIC.as_uri())
     links = "".join(
         f'<p class="fit-{name}"><a href="{name}.html">{name} notebook</a></p>'

@@ -151,6 +151,19 @@ class PageExport:
         self.done.asked.append((full, said))
         return f"/{full}"
 
+    def without_scripts(self, file: str, line: int) -> str:
+        """Return what a file of HTML says where no script runs, as Markdown.
+
+        An exported page runs no script, so the `noscript` of the file is all of it.
+        """
+        page = (self.doc.source.parent / file).resolve()
+        text = page.read_text(encoding="utf-8") if page.is_file() else ""
+        found = re.search(r"<noscript>(.*?)</noscript>", text, re.DOTALL)
+        if found is None:
+            what = f"{file} is no file with a <noscript>, which is all that is exported"
+            raise self.error(line, what)
+        return " ".join(re.sub(r"<[^>]+>", " ", found[1]).split())
+
     def directive(self, name: str, said: str, line: int) -> str:
         """Return what a directive of the book shows, as Markdown."""
         try:

@@ -51,6 +51,9 @@ TABS = "import { Tab, Tabs } from '@rspress/core/theme';"
 class Page(inline.Page):
     """What a page is asked for while its blocks are translated."""
 
+    def without_scripts(self, file: str, line: int) -> str:
+        """Return what a file of HTML says where no script runs, as Markdown."""
+
     def directive(self, name: str, said: str, line: int) -> str:
         """Return what a directive of the book prints, as MDX."""
 
@@ -255,6 +258,8 @@ class Translator:
             self._only(body, {"caption", "lines"})
             caption = body.options.get("caption")
             return self.page.snippet(body.said, caption, body.line)
+        if name == "raw" and set(body.options) == {"file"}:
+            return self.page.without_scripts(body.options["file"], body.line)
         self._only(body, set())
         if any(line.strip() for line in body.lines):
             raise self._refuse(f"the text in {{{name}}} cannot be exported", body.line)

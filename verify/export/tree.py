@@ -48,7 +48,8 @@ def slug(text: str) -> str:
 
 def sphinx_id(heading: Heading) -> str:
     """Return the id that Sphinx gives to a heading, for links into its pages."""
-    return re.sub(r"[^a-z0-9]+", "-", heading.text.lower()).strip("-")
+    name = re.sub(r"[^a-z0-9]+", "-", heading.text.lower())
+    return re.sub(r"^[-0-9]+|-+$", "", name)  # an id begins with a letter
 
 
 def headings(text: str) -> list[Heading]:
