@@ -182,6 +182,8 @@ def test_html_of_an_output_becomes_markdown():
     shown = markup.markdown("<p>a<script>no</script> <i>b</i> &lt;c {d}</p>", asked)
     assert shown == "a *b* \\<c \\{d\\}"
     assert markup.markdown('<a href="x">y</a>', asked) == "[y](/x)"
+    gone = markup.Asked(lambda link: "", asked.image)
+    assert markup.markdown('<a href="#row"><code>y</code></a>', gone) == "`y`"
     assert markup.markdown("<pre>a\n```\nb</pre>", asked) == "````text\na\n```\nb\n````"
     folded = "<details><summary>S</summary><p>T</p></details>"
     assert "<summary>S</summary>\n\nT\n\n</details>" in markup.markdown(folded, asked)

@@ -154,6 +154,13 @@ def test_a_heading_with_a_number_has_the_id_that_sphinx_gives_it():
     assert tree.sphinx_id(heading) == "pick-a-checkpoint"
 
 
+def test_an_anchor_is_kept_where_a_heading_has_it():
+    found = tree.Tree(ROOT, ["docs/reference/parameters/sft"])
+    page = found.docs["docs/reference/parameters/sft"]
+    assert found.kept(page, "ignored-or-refused") == "ignored-or-refused"
+    assert found.kept(page, "sft-seed") is None  # it names a row of a table
+
+
 @pytest.fixture
 def modules():
     """Return a folder with the node modules, which `nox -s mdx` installs."""

@@ -137,9 +137,16 @@ class PageExport:
         return "/" + kept.removeprefix("public/")
 
     def site_link(self, target: str, line: int) -> str:
-        """Return where an address relative to the built page leads."""
-        if SCHEME.match(target) or target.startswith("#"):
+        """Return where an address relative to the built page leads.
+
+        It is empty for a place inside a table, which has no anchor in MDX.
+        """
+        if SCHEME.match(target):
             return target
+        if target.startswith("#"):
+            return (
+                f"#{found}" if (found := self.tree.kept(self.doc, target[1:])) else ""
+            )
         path, _, anchor = target.partition("#")
         folder = posixpath.dirname(self.doc.name)
         full = posixpath.normpath(posixpath.join(folder, path))

@@ -72,7 +72,7 @@ class _Tree(HTMLParser):
 class Asked:
     """How addresses in the HTML are to be rewritten."""
 
-    link: Callable[[str], str]
+    link: Callable[[str], str]  # empty where the export has no such place
     image: Callable[[str, str], str]  # from a source and its text
 
 
@@ -213,7 +213,8 @@ def _span(one: Element, asked: Asked) -> str:
         return coded(one.text())
     inner = _inline(one, asked)
     if one.tag == "a" and one.said.get("href") and inner.strip():
-        return f"[{inner.strip()}]({asked.link(one.said['href'])})"
+        there = asked.link(one.said["href"])
+        return f"[{inner.strip()}]({there})" if there else inner
     mark = STRONG.get(one.tag, "")
     if mark and inner.strip() and mark not in inner:
         return inner.replace(inner.strip(), mark + inner.strip() + mark, 1)

@@ -161,6 +161,15 @@ class Tree:
         return (path if path.startswith(".") else f"./{path}") + anchor
 
     def _anchor(self, here: Doc, there: Doc, anchor: str, line: int) -> str:
+        if found := self.kept(there, anchor):
+            return found
+        known = ", ".join(heading.anchor for heading in there.headings[:8])
+        source = here.source.relative_to(self.root).as_posix()
+        what = f"{there.name} has no heading #{anchor}; it has {known}"
+        raise ExportError(source, line, what)
+
+    def kept(self, there: Doc, anchor: str) -> str | None:
+        """Return what an anchor of the site is called in the exported page, or None."""
         if anchor == RECEIPT and there.name.startswith("notebooks/"):
             return anchor
         for heading in there.headings:
@@ -168,12 +177,8 @@ class Tree:
             if anchor in known:
                 return heading.anchor
         kinds = re.findall(r"^`{3,}\{ledger\} (\w+)", there.text, re.MULTILINE)
-        if any(anchor in ledger.ids(self.root, kind) for kind in kinds):
-            return anchor
-        known = ", ".join(heading.anchor for heading in there.headings[:8])
-        source = here.source.relative_to(self.root).as_posix()
-        what = f"{there.name} has no heading #{anchor}; it has {known}"
-        raise ExportError(source, line, what)
+        ids = {one for kind in kinds for one in ledger.ids(self.root, kind)}
+        return anchor if anchor in ids else None
 
     def contents(self) -> dict[str, list[dict[str, str] | str]]:
         """Return the order of each folder, as rspress reads it from ``_meta.json``."""
