@@ -21,6 +21,7 @@ PAGE .hb-mask{color:#9ea7b3}
 PAGE .hb-mask b{color:#e2f2ff;background:#0f4a75;box-shadow:0 0 0 1px #3b86bd}
 PAGE .hb-mask i{box-shadow:0 0 0 1px #3d444d}
 """
+MASK_LEGEND = '<p class="hb-mask"><b>trained</b> <i>masked</i></p>'
 
 
 def mask(
@@ -46,17 +47,21 @@ def mask(
     trained = sum(label != -100 for label in labels)
     share = f"{trained / len(labels):.0%}"
     note = f"{trained} of {len(labels)} tokens are trained ({share})."
+    shown, said = marked(tokenizer, input_ids, labels, limit)
+    body = f"{style_tag(MASK_STYLE, MASK_DARK)}{MASK_LEGEND}{shown}"
+    return Figure(title, f"{title}: {note} {said}", body, note)
+
+
+def marked(
+    tokenizer: Any, input_ids: Sequence[int], labels: Sequence[int], limit: int
+) -> tuple[str, str]:
+    """Return the tokens of a row as HTML and in words, the trained ones marked."""
     pieces = list(_pieces(tokenizer, input_ids[:limit], labels[:limit]))
     rest = len(labels) - limit
     more = f" and {rest} more tokens" if rest > 0 else ""
     tokens = "".join(_token(text, counts) for text, counts in pieces)
-    body = (
-        f"{style_tag(MASK_STYLE, MASK_DARK)}"
-        f'<p class="hb-mask"><b>trained</b> <i>masked</i></p>'
-        f'<p class="hb-mask">{tokens}{more}</p>'
-    )
-    alt = f"{title}: {note} Trained in [ ]:\n{_brackets(pieces)}{more}"
-    return Figure(title, alt, body, note)
+    html = f'<p class="hb-mask">{tokens}{more}</p>'
+    return html, f"Trained in [ ]:\n{_brackets(pieces)}{more}"
 
 
 def _pieces(

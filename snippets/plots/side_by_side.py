@@ -7,7 +7,7 @@ from html import escape
 from typing import Any
 
 from snippets.figure import Figure, style_tag
-from snippets.plots.masks import MASK_DARK, MASK_STYLE, _brackets, _pieces, _token
+from snippets.plots.masks import MASK_DARK, MASK_LEGEND, MASK_STYLE, marked
 
 COLUMNS = """
 .hb-figure:has(.hb-masks){max-width:none}
@@ -44,8 +44,7 @@ def side_by_side(
         columns.append(column)
         said.append(words)
     body = (
-        f"{style_tag(MASK_STYLE + COLUMNS, MASK_DARK)}"
-        '<p class="hb-mask"><b>trained</b> <i>masked</i></p>'
+        f"{style_tag(MASK_STYLE + COLUMNS, MASK_DARK)}{MASK_LEGEND}"
         f'<div class="hb-masks">{"".join(columns)}</div>'
     )
     return Figure(title, "\n\n".join([f"{title}.", *said]), body)
@@ -57,15 +56,9 @@ def _column(
     """Return one mask as HTML and in words."""
     trained = sum(label != -100 for label in labels)
     count = f"{trained} of {len(labels)} tokens are trained"
-    pieces = list(_pieces(tokenizer, ids[:limit], labels[:limit]))
-    rest = len(labels) - limit
-    more = f" and {rest} more tokens" if rest > 0 else ""
-    tokens = "".join(_token(text, counts) for text, counts in pieces)
-    html = (
-        f"<div><h4>{escape(name)}</h4><small>{count}</small>"
-        f'<p class="hb-mask">{tokens}{more}</p></div>'
-    )
-    return html, f"{name}: {count}. Trained in [ ]:\n{_brackets(pieces)}{more}"
+    shown, said = marked(tokenizer, ids, labels, limit)
+    html = f"<div><h4>{escape(name)}</h4><small>{count}</small>{shown}</div>"
+    return html, f"{name}: {count}. {said}"
 
 
 # endregion: side-by-side

@@ -17,6 +17,7 @@ NOT_TOURED = {
     "backends.loop.train": "trains; both tutorials call it through Training Hub",
     "backends.loop.stop_at_step_end": "needs a run to interrupt; test_backends.py does",
     "backends.loop.explain_disk": "needs a full disk; test_backends.py makes one",
+    "plots.masks.marked": "the part of masks.mask that plots.side_by_side shares",
     **dict.fromkeys(
         (
             "masking.training_hub",
