@@ -7,6 +7,7 @@ import subprocess
 import sys
 import zipfile
 from email import message_from_bytes
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,21 @@ def test_both_wheels_bring_the_licence_and_the_version(made):
         with zipfile.ZipFile(wheel) as archive:
             [name] = [n for n in archive.namelist() if n.endswith("licenses/LICENSE")]
             assert archive.read(name) == (ROOT / "LICENSE").read_bytes()
+
+
+def test_the_wheel_of_the_modules_declares_the_plugins_of_the_project(made, tmp_path):
+    target = installed(made["snippets"], tmp_path / "site")
+    [found] = metadata.distributions(name=wheels.SNIPPETS, path=[str(target)])
+    said = {(p.group, p.name): p.value for p in found.entry_points}
+    declared = build.project(ROOT)["project"].get("entry-points", {})
+    assert said == {
+        (group, name): place
+        for group, names in declared.items()
+        for name, place in names.items()
+    }
+    points = wheels.entry_points({"b": {"y": "m:Y", "x": "m:X"}, "a": {"z": "m"}})
+    assert points == "[a]\nz = m\n[b]\nx = m:X\ny = m:Y\n"
+    assert wheels.entry_points({}) == ""
 
 
 @pytest.fixture(scope="module")

@@ -51,8 +51,32 @@ def snippets(root: Path, folder: Path) -> Path:
         for path in sorted((root / imports.PACKAGE).rglob("*.py"))
         if "__pycache__" not in path.parts
     }
-    told = build.project(root)["project"]["description"]
-    return _write(root, folder, SNIPPETS, files, told, required(root))
+    told = build.project(root)["project"]
+    points = entry_points(told.get("entry-points", {}))
+    return _write(
+        root, folder, SNIPPETS, files, told["description"], required(root), points
+    )
+
+
+def entry_points(groups: Mapping[str, Mapping[str, str]]) -> str:
+    """Return ``entry_points.txt``: through it MLflow finds the plugins of a wheel.
+
+    Parameters
+    ----------
+    groups : mapping of str to mapping of str to str
+        ``[project.entry-points]`` of ``pyproject.toml``: group, name, object.
+
+    Returns
+    -------
+    str
+        One section a group, empty where there is none. The format is that of the
+        specification "Entry points" (packaging.python.org).
+    """
+    lines = []
+    for group, names in sorted(groups.items()):
+        lines += [f"[{group}]"]
+        lines += [f"{name} = {place}" for name, place in sorted(names.items())]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def required(root: Path) -> list[str]:
@@ -72,6 +96,7 @@ def _write(
     files: Mapping[str, bytes],
     summary: str,
     needs: Iterable[str] = (),
+    points: str = "",
 ) -> Path:
     version = build.version(root)
     stem = f"{name.replace('-', '_')}-{version}"
@@ -90,6 +115,8 @@ def _write(
         "WHEEL": kind.as_bytes(),
         "licenses/LICENSE": (root / "LICENSE").read_bytes(),
     }
+    if points:
+        told["entry_points.txt"] = points.encode()
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{stem}-{TAG}.whl"
     with tempfile.TemporaryDirectory(dir=folder) as beside, _same_time():
