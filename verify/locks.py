@@ -47,6 +47,7 @@ class Lock:
     """One lock file: what it resolves, what it builds on, what its header says.
 
     `on_top_of` names the lock it only adds to, `agrees_with` one it takes versions of.
+    `any_python` names packages that serve on every Python here, whatever they declare.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Lock:
     on_top_of: str | None = None
     agrees_with: str | None = None
     platforms: tuple[str, ...] = ("linux", "darwin", "win32")
+    any_python: tuple[str, ...] = ()
 
 
 PLAN = (
@@ -95,6 +97,17 @@ everything for macOS and Windows.""",
 What the test suite adds to notebooks.txt.
   pip install --no-deps -r .ci/locks/test.txt""",
         on_top_of="notebooks",
+    ),
+    Lock(
+        "sandbox",
+        ("notebooks", "sandbox"),
+        """\
+What the sandbox's MLflow server adds to notebooks.txt: the plugin that asks Kubernetes
+who may do what. It stays out of the notebooks' environment, which is a client's.
+  pip install --no-deps --ignore-requires-python -r .ci/locks/sandbox.txt
+It declares Python 3.12 or newer; tests/sandbox proves that it serves on 3.11.""",
+        on_top_of="notebooks",
+        any_python=("mlflow-kubernetes-plugins",),
     ),
     Lock(
         "book",
@@ -213,6 +226,7 @@ def locked(root: Path, upgrade: bool = False) -> dict[str, str]:
         kept = installable(answer, lock.platforms)
         if lock.on_top_of:
             kept = added(pins[lock.on_top_of], kept, lock)
+        kept = [bare(pin, None) if pin.name in lock.any_python else pin for pin in kept]
         pins[lock.name] = kept
         files[lock.name] = render(lock.header, kept)
     return files | {HASHED: hashed(files["notebooks"])}

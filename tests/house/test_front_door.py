@@ -108,6 +108,62 @@ def test_environments_are_made_anew_when_a_lock_changes(front, monkeypatch):
     assert len(installed) == 2 * len(front.ENVIRONMENTS["notebooks"])
 
 
+def test_the_sandbox_sees_the_notebooks_packages_and_changes_with_them(
+    front, monkeypatch
+):
+    def packages(python):
+        (folder := Path(python).parents[1] / "lib").mkdir(exist_ok=True)
+        return folder
+
+    monkeypatch.setattr(front, "make_venv", fake_venv)
+    monkeypatch.setattr(front, "pip", lambda *_: None)
+    monkeypatch.setattr(front, "site_packages", packages)
+    below = Path(front.environment("notebooks")).parents[1]
+    path = Path(front.environment("sandbox")).parents[1] / "lib" / "on-top-of.pth"
+    assert path.read_text() == f"{below / 'lib'}\n"
+
+    before = front.digest("sandbox")
+    lock = front.LOCKS / "notebooks.txt"
+    lock.write_text(lock.read_text() + "# changed\n")
+    assert front.digest("sandbox") != before
+
+
+@pytest.mark.parametrize(
+    "printed, lacks",
+    [
+        ("v20.19.0", ""),
+        ("v22.1.0", ""),
+        ("v18.20.4", "Node.js v18.20.4 is too old: install 20 or newer."),
+        (None, "node and npm are missing: install Node.js 20 or newer."),
+    ],
+)
+def test_what_is_missing_of_node_is_said(front, monkeypatch, tmp_path, printed, lacks):
+    for name in ("node", "npm") if printed else ():
+        (program := tmp_path / name).write_text(f"#!/bin/sh\necho {printed}\n")
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}")
+    assert front.lacks_node(20) == lacks
+
+
+def test_without_node_the_sandbox_is_left_out_and_said(front, monkeypatch, capsys):
+    monkeypatch.setenv("PATH", "")
+    assert front.sandbox_parts(None) == {}
+    assert "what needs the sandbox is skipped: node and npm" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "line, needs",
+    [
+        ("        needs: [sandbox]", True),
+        ("        needs: [cuda, sandbox]", True),
+        ("        needs: [cuda]  # no sandbox", False),
+        ("    title: A sandbox", False),
+    ],
+)
+def test_only_a_profile_that_needs_the_sandbox_makes_it(front, line, needs):
+    assert bool(front.NEEDS_SANDBOX.search(line)) == needs
+
+
 def test_an_install_that_was_killed_is_done_again(front, monkeypatch):
     monkeypatch.setattr(front, "make_venv", fake_venv)
 

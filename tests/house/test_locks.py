@@ -14,7 +14,7 @@ from verify import locks
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted((ROOT / ".ci" / "locks").glob("*.txt"))
 BY_NAME = {lock.name: lock for lock in locks.PLAN}
-GROUPS = ["notebooks", "cuda", "test", "book", "bench", "lab", "tools"]
+GROUPS = ["notebooks", "cuda", "test", "sandbox", "book", "bench", "lab", "tools"]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 
 
@@ -32,7 +32,7 @@ def asked(group: str) -> list[Requirement]:
 
 
 def installed_with(group: str) -> list[Requirement]:
-    base = {"test": ["notebooks"], "cuda": ["notebooks"]}.get(group, [])
+    base = ["notebooks"] if group in ("test", "cuda", "sandbox") else []
     return [*pins("torch"), *(pin for name in [*base, group] for pin in pins(name))]
 
 
@@ -111,6 +111,13 @@ def test_what_one_lock_adds_may_not_contradict_the_lock_below():
     above = [Requirement("numpy==2.4.5"), Requirement("six==1.17.0")]
     with pytest.raises(locks.LockError, match=r"numpy 2\.4\.5 where notebooks\.txt"):
         locks.added(below, above, BY_NAME["cuda"])
+
+
+@pytest.mark.parametrize("place", locks.targets(["linux"]), ids=locks.describe)
+def test_the_sandbox_lock_only_adds_the_plugin_on_every_python(place):
+    added = locks.versions(pins("sandbox"), place)
+    assert {"mlflow-kubernetes-plugins", "kubernetes"} <= added.keys()
+    assert added.keys() & (names("notebooks") | {"torch", "mlflow"}) == set()
 
 
 def test_a_package_that_goes_missing_above_is_a_contradiction_too():
