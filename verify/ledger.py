@@ -17,6 +17,11 @@ from verify.outcomes import MIME
 
 FOLDER = "docs/ledger"
 KINDS = ("troubleshooting", "claims")
+PAGES = {
+    "troubleshooting": "docs/how-to/troubleshooting",
+    "claims": "docs/reference/claims",
+}
+MLFLOW = "mlflow-"  # themes of this beginning have a page of their own
 ID = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 VERSION = re.compile(r"(<=|>=|==|<|>)?\d[\w.+]*(,(<=|>=|<|>)\d[\w.+]*)?")
 REQUIRED = {
@@ -36,10 +41,14 @@ class LedgerError(ValueError):
 
 @dataclass(frozen=True)
 class Shown:
-    """The outcome of a notebook that shows an entry to hold."""
+    """The outcome of a notebook that shows an entry to hold.
+
+    With ``printed``, the cell that records it printed each text of the entry, too.
+    """
 
     notebook: str
     outcome: str
+    printed: bool = False
 
 
 @dataclass(frozen=True)
@@ -107,15 +116,23 @@ def load(root: Path | str, catalog: Catalog) -> dict[str, list[Entry]]:
     return found
 
 
+def page_of(kind: str, theme: str | None) -> str:
+    """Return the page that shows a theme of a ledger, as Sphinx names it."""
+    if theme and theme.startswith(MLFLOW):
+        return "docs/how-to/mlflow-troubleshooting"
+    return PAGES[kind]
+
+
 def file_of(kind: str) -> str:
     """Return where a ledger is, below the root."""
     return f"{FOLDER}/{kind}.yml"
 
 
 @cache
-def ids(root: Path, kind: str) -> set[str]:
-    """Return the ids of a ledger, for links into its page; nothing else is checked."""
-    return {entry["id"] for entry in _File(root, kind).top["entries"]}
+def ids(root: Path, kind: str, theme: str = "") -> set[str]:
+    """Return the ids of a ledger or of a theme, for links; nothing else is checked."""
+    entries = _File(root, kind).top["entries"]
+    return {one["id"] for one in entries if not theme or one.get("theme") == theme}
 
 
 def heading_of(notebook: Mapping[str, Any], outcome: str) -> str | None:
@@ -135,6 +152,23 @@ def heading_of(notebook: Mapping[str, Any], outcome: str) -> str | None:
         kept = (one.get("data", {}).get(MIME) for one in cell.get("outputs", []))
         if recorded.search(text) or any(one and one["name"] == outcome for one in kept):
             return heading
+    return None
+
+
+def printed_line(notebook: Mapping[str, Any], outcome: str, text: str) -> str | None:
+    """Return the first line with a text that the cell of an outcome printed, if any.
+
+    A text is searched in one line of one cell of an executed notebook: what another
+    cell printed, or what stands in the code, is no evidence of it.
+    """
+    for cell in notebook["cells"]:
+        outputs = cell.get("outputs", [])
+        kept = (one.get("data", {}).get(MIME) for one in outputs)
+        if not any(one and one["name"] == outcome for one in kept):
+            continue
+        streams = [o["text"] for o in outputs if o.get("name") == "stdout"]
+        said = "".join("".join(stream) for stream in streams)
+        return next((line for line in said.splitlines() if text in line), None)
     return None
 
 
@@ -257,17 +291,21 @@ def _evidence(
         told = {key: _text(file, value[key], (*here, key)) for key in value}
         return NotRun(told["why"], told.get("command"))
     here, value = (*at, "evidence"), said["evidence"]
-    _keys(file, value, here, ("notebook", "outcome"), ())
+    _keys(file, value, here, ("notebook", "outcome"), ("printed",))
     notebook, outcome = (
         _text(file, value[key], (*here, key)) for key in ("notebook", "outcome")
     )
+    printed = value.get("printed", False)
+    if not isinstance(printed, bool) or (printed and not said.get("texts")):
+        what = "printed is true or false, and true only beside texts"
+        raise file.wrong((*here, "printed"), what)
     if notebook not in catalog.entries:
         what = f"the catalog lists no notebook {notebook!r}"
         raise file.wrong((*here, "notebook"), what)
     if outcome not in catalog.entries[notebook].expect:
         what = f"the catalog expects no outcome {outcome!r} of {notebook}"
         raise file.wrong((*here, "outcome"), what)
-    return Shown(notebook, outcome)
+    return Shown(notebook, outcome, printed)
 
 
 def _keys(file: _File, value: Any, at: Place, required: tuple, optional: tuple) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import re
 import subprocess
@@ -54,13 +55,13 @@ SAYS = """entries:
 """
 
 
-def make(new_book, trouble: str = TROUBLE):
+def make(new_book, trouble: str = TROUBLE, **entry):
     """Return a book with one notebook, both ledgers and the pages that show them."""
     book = new_book()
     cells = [book.prose("## How it `breaks`"), book.code('record("match", 0.9)')]
     more = [book.prose("## Elsewhere"), book.code("record('same', True)")]
     judged = {"match": {"min": 0.5}, "same": {"equals": True}}
-    book.notebook("tiny", *cells, *more, expect=judged)
+    book.notebook("tiny", *cells, *more, expect=judged, **entry)
     book.write("docs/ledger/troubleshooting.yml", trouble)
     book.write("docs/ledger/claims.yml", SAYS)
     book.page("how-to/troubleshooting", PAGE)
@@ -219,6 +220,54 @@ def test_a_wrong_directive_or_number_is_an_error_at_its_line(new_book):
         assert text in built.log, built.log
     shown = card(built.html("docs/how-to/troubleshooting"), "broke")
     assert "it reaches (not measured)." in shown and "Verified" in shown
+
+
+PRINTED = TROUBLE.replace("outcome: match}", "outcome: match, printed: true}")
+
+
+def printing(book, *lines: str) -> None:
+    """Let the cell of ``match`` print lines."""
+    text = "".join(f"{line}\n" for line in lines)
+    said = {"output_type": "stream", "name": "stdout", "text": text}
+    ran_with = [said, book.outcome("match", 0.9), book.outcome("same", True)]
+    book.ran("tiny", ran_with)
+
+
+def test_a_text_that_the_run_printed_is_shown_in_its_whole_line(new_book):
+    book = make(new_book, PRINTED)
+    whole = [f"{SAID} (thread 7)", "error: a second message. It goes on."]
+    printing(book, "before", *whole)
+    built = book.build()
+    assert built.code == 0, built.log
+    shown = card(built.html("docs/how-to/troubleshooting"), "broke")
+    assert "another &lt;thing&gt; (thread 7)</pre>" in shown
+    assert '<pre class="hb-said">error: a second message. It goes on.</pre>' in shown
+
+
+def test_a_text_that_the_run_did_not_print_stops_the_build(new_book):
+    book = make(new_book, PRINTED)
+    printing(book, SAID, "a second message: it goes on.")
+    built = book.build()
+    assert built.code != 0
+    says = "text 'a second message. It goes on.' is in no line that the cell that"
+    assert f"docs/ledger/troubleshooting.yml:2: {says}" in built.log
+
+
+def test_where_the_run_is_skipped_the_texts_stay_and_the_page_says_why(new_book):
+    skip = {
+        "probe": {"lacks": "cuda"},
+        "reason": "no GPU is at hand",
+        "owner": "us",
+        "expires": str(datetime.date.today() + datetime.timedelta(days=30)),
+    }
+    profiles = {"cpu": {"needs": ["cuda"], "skip": skip}}
+    book = make(new_book, PRINTED, profiles=profiles)
+    book.skipped("tiny")
+    built = book.build()
+    assert built.code == 0, built.log
+    shown = card(built.html("docs/how-to/troubleshooting"), "broke")
+    assert "another &lt;thing&gt;</pre>" in shown and "hb-pill-skipped" in shown
+    assert "not measured, its run is skipped" in shown and "no GPU is at hand" in shown
 
 
 def test_issues_are_said_in_few_words():

@@ -91,6 +91,12 @@ WRONG = {
     "link": ("https://example.com", "example.com", 9, "must begin with https://"),
     "notebook": ("notebook: tiny", "notebook: tony", 11, "lists no notebook 'tony'"),
     "outcome": ("outcome: mended", "outcome: m", 12, "expects no outcome 'm' of tiny"),
+    "printed": (
+        "outcome: mended",
+        "outcome: mended\n      printed: 1",
+        13,
+        "printed is true or false",
+    ),
     "both": (
         "    evidence:",
         "    not_run: {why: x}\n    evidence:",
@@ -120,6 +126,13 @@ def test_a_slip_is_named_with_file_and_line(known, case):
     assert says in str(caught.value)
 
 
+def test_what_has_no_texts_cannot_be_printed(known):
+    texts = '    texts:\n      - "ValueError: broken"\n'
+    silent = TROUBLE.replace(texts, "").replace("mended", "mended\n      printed: true")
+    with pytest.raises(LedgerError, match=r"yml:11: printed .* only beside texts"):
+        load(known, silent)
+
+
 def test_an_id_of_the_other_ledger_is_named_too(known):
     with pytest.raises(LedgerError, match=r"claims\.yml:2: id 'it-burns' is also"):
         load(known, claims=CLAIMS.replace("it-holds", "it-burns"))
@@ -140,6 +153,30 @@ def test_the_heading_over_an_outcome_is_found_in_source_and_outputs():
     assert ledger.heading_of(notebook, "lost") is None
 
 
+def test_a_text_counts_where_the_cell_of_its_outcome_printed_it_in_one_line():
+    recorded = {"data": {ledger.MIME: {"name": "mended", "value": True}}}
+    out = {"name": "stdout", "text": ["first\nE: it ", "broke; details\nfixed"]}
+    other = {"name": "stdout", "text": "E: elsewhere"}
+    warned = {"name": "stderr", "text": "E: a warning"}
+    cells = [
+        {"cell_type": "code", "source": "E: code", "outputs": [other]},
+        {"cell_type": "code", "source": "E: code", "outputs": [out, warned, recorded]},
+    ]
+    said = {
+        text: ledger.printed_line({"cells": cells}, "mended", text)
+        for text in (
+            "E: it broke",
+            "E: elsewhere",
+            "E: code",
+            "E: a warning",
+            "details\nfixed",
+        )
+    }
+    assert said.pop("E: it broke") == "E: it broke; details"
+    assert set(said.values()) == {None}
+    assert ledger.printed_line({"cells": cells}, "lost", "E: it broke") is None
+
+
 def test_the_ledgers_of_this_repository_are_valid():
     found = ledger.load(REPOSITORY, catalog.load(REPOSITORY))
     assert found["troubleshooting"]
@@ -147,6 +184,7 @@ def test_the_ledgers_of_this_repository_are_valid():
 
 def test_every_theme_has_its_place_on_the_page():
     found = ledger.load(REPOSITORY, catalog.load(REPOSITORY))["troubleshooting"]
-    page = (REPOSITORY / "docs/how-to/troubleshooting.md").read_text(encoding="utf-8")
     for theme in {entry.theme for entry in found}:
+        path = REPOSITORY / f"{ledger.page_of('troubleshooting', theme)}.md"
+        page = path.read_text(encoding="utf-8")
         assert f"```{{ledger}} troubleshooting {theme}\n" in page, theme

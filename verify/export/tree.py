@@ -176,8 +176,9 @@ class Tree:
             known = (heading.slug, heading.anchor, heading.label, sphinx_id(heading))
             if anchor in known:
                 return heading.anchor
-        kinds = re.findall(r"^`{3,}\{ledger\} (\w+)", there.text, re.MULTILINE)
-        ids = {one for kind in kinds for one in ledger.ids(self.root, kind)}
+        shown = r"^`{3,}\{ledger\} (\w+) ?([\w-]*)"
+        parts = re.findall(shown, there.text, re.MULTILINE)
+        ids = {one for part in parts for one in ledger.ids(self.root, *part)}
         return anchor if anchor in ids else None
 
     def contents(self) -> dict[str, list[dict[str, str] | str]]:

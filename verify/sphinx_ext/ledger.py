@@ -24,14 +24,10 @@ from verify.sphinx_ext.evidence import (
     Proof,
     relative_url,
 )
-from verify.sphinx_ext.outcome import trusted_receipt
+from verify.sphinx_ext.outcome import UNMEASURED, trusted_receipt
 from verify.sphinx_ext.render import html
 from verify.sphinx_ext.status import why_words
 
-PAGES = {
-    "troubleshooting": "docs/how-to/troubleshooting",
-    "claims": "docs/reference/claims",
-}
 NOT_RUN = ("not-run", "Not run here")
 CODE = re.compile(r"(\{outcome\})?`([^`]+)`")
 
@@ -57,6 +53,30 @@ class Standing:
     word: str
     why: str | None
     proof: Proof | None = None
+
+    @cached_property
+    def said(self) -> tuple[str, ...]:
+        """The texts of the entry; whole lines of the run, where it printed them.
+
+        Raises
+        ------
+        LedgerError
+            Naming the entry, if its run passed and did not print one of its texts.
+        """
+        shown, run = self.entry.evidence, self.proof and self.proof.executed
+        if not (isinstance(shown, Shown) and shown.printed and run):
+            return self.entry.texts
+        notebook = read_notebook(run)
+        found = {
+            text: ledger.printed_line(notebook, shown.outcome, text)
+            for text in self.entry.texts
+        }
+        for text, line in found.items():
+            if line is None:
+                where = f"{self.entry.place}: text {text!r} is in no line"
+                cell = f"the cell that records {shown.outcome!r} in {shown.notebook}"
+                raise LedgerError(f"{where} that {cell} printed; correct it")
+        return tuple(dict.fromkeys(str(line) for line in found.values()))
 
     @cached_property
     def ran_with(self) -> dict[str, str]:
@@ -94,10 +114,14 @@ class LedgerDirective(SphinxDirective):
         if theme and not entries:
             named = words.listed(dict.fromkeys(str(one.entry.theme) for one in found))
             raise self.error(f"{ledger.file_of(kind)} has no theme {theme!r}: {named}")
-        shown: list[nodes.Node] = []
-        for one in entries:
-            shown += [self._searched(one.entry), self._card(one)]
-        return shown
+        try:
+            return [
+                node
+                for one in entries
+                for node in (self._searched(one.entry), self._card(one))
+            ]
+        except LedgerError as error:
+            raise self.error(str(error)) from error
 
     def standings(self, kind: str) -> list[Standing]:
         """Return what stands of each entry of a ledger."""
@@ -131,7 +155,7 @@ class LedgerDirective(SphinxDirective):
 
     def entry_url(self, entry: Entry) -> str | None:
         """Return the address of an entry, where its page is in the site."""
-        page = PAGES[entry.kind]
+        page = ledger.page_of(entry.kind, entry.theme)
         if page not in self.env.found_docs:
             return None
         here = page == self.env.docname
@@ -177,8 +201,14 @@ class LedgerDirective(SphinxDirective):
         """Return one outcome, formatted and linked to its receipt."""
         where, _, spec = target.partition("|")
         name, _, outcome = where.strip().partition(":")
+        evidence = Evidence.of(self.env.app)
+        url = relative_url(self.env.docname, f"notebooks/{name}.html#receipt")
         try:
-            receipt = trusted_receipt(Evidence.of(self.env.app).trusted(name))
+            if evidence.proof(name).state == "skipped":
+                return Markup('<a class="hb-unmeasured" href="{}">{}</a>').format(
+                    url, UNMEASURED
+                )
+            receipt = trusted_receipt(evidence.trusted(name))
             found = {row.name: row.value for row in receipt.outcomes}
             if outcome not in found:
                 raise EvidenceError(f"{name} recorded no outcome {outcome!r}")
@@ -187,18 +217,23 @@ class LedgerDirective(SphinxDirective):
             said = f"{{outcome}}`{target}`: {error}"
             self.state_machine.reporter.error(said, line=self.lineno)
             return Markup("(not measured)")  # the other entries are shown all the same
-        url = relative_url(self.env.docname, f"notebooks/{name}.html#receipt")
         return Markup('<a class="hb-measured" href="{}">{}</a>').format(url, text)
 
 
 class ErrorIndexDirective(LedgerDirective):
-    """``{error-index}``: each message of the ledger, sorted, with its entry."""
+    """``{error-index} THEME``: each message of the ledger, sorted, with its entry.
+
+    A theme, or what themes begin with, takes no other messages.
+    """
 
     required_arguments = 0
+    optional_arguments = 1
 
     def run(self) -> list[nodes.Node]:
         """Return the table of messages."""
-        found = [s.entry for s in self.standings("troubleshooting")]
+        start = self.arguments[0] if self.arguments else ""
+        standings = self.standings("troubleshooting")
+        found = [s.entry for s in standings if (s.entry.theme or "").startswith(start)]
         rows = [(text, entry) for entry in found for text in entry.texts]
         rows.sort(key=lambda row: _letters(row[0]))
         shown = [(text, e, self.entry_url(e), self.inline(e.title)) for text, e in rows]
