@@ -1,0 +1,1 @@
+"""Signs you in to an MLflow server behind single sign-on, and keeps you signed in."""
