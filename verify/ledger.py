@@ -107,13 +107,22 @@ def load(root: Path | str, catalog: Catalog) -> dict[str, list[Entry]]:
     ------
     LedgerError
         Naming ``file:line``: no YAML, an unknown, missing, doubled or ill-typed key, an
-        id or a text given twice, or evidence that the catalog does not judge.
+        id given twice, a text too where no run printed it for both causes, or evidence
+        that the catalog does not judge.
     """
     found = {kind: _entries(Path(root), kind, catalog) for kind in KINDS}
     entries = [entry for kind in KINDS for entry in found[kind]]
     _once([(entry.id, entry.place, "id") for entry in entries])
-    _once([(t, entry.place, "text") for entry in entries for t in entry.texts])
+    texts = [(t, entry) for entry in entries for t in entry.texts]
+    typed = [(t, entry.place) for t, entry in texts if not printed(entry)]
+    seen = {t: entry.place for t, entry in reversed(texts) if printed(entry)}
+    _once([(t, place, "text") for t, place in [*seen.items(), *typed]])
     return found
+
+
+def printed(entry: Entry) -> bool:
+    """Say whether the texts of an entry must be what its run printed."""
+    return isinstance(entry.evidence, Shown) and entry.evidence.printed
 
 
 def page_of(kind: str, theme: str | None) -> str:

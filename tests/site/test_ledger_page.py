@@ -244,6 +244,18 @@ def test_a_text_that_the_run_printed_is_shown_in_its_whole_line(new_book):
     assert '<pre class="hb-said">error: a second message. It goes on.</pre>' in shown
 
 
+def test_a_message_with_two_causes_is_one_row_that_leads_to_both(new_book):
+    again = PRINTED.split("  - id: needs-gpu")[0].replace("entries:\n", "")
+    again = again.replace("id: broke", "id: burst").replace("theme: one", "theme: two")
+    book = make(new_book, PRINTED + again)
+    printing(book, SAID, "a second message. It goes on.")
+    built = book.build()
+    assert built.code == 0, built.log
+    index = built.html("docs/how-to/troubleshooting").split("</table>")[0]
+    row = next(one for one in index.split("<tr>") if "a second message" in one)
+    assert re.findall(r'href="#(\w+)"', row) == ["broke", "burst"]
+
+
 def test_a_text_that_the_run_did_not_print_stops_the_build(new_book):
     book = make(new_book, PRINTED)
     printing(book, SAID, "a second message: it goes on.")

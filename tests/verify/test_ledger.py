@@ -133,6 +133,21 @@ def test_what_has_no_texts_cannot_be_printed(known):
         load(known, silent)
 
 
+TWICE = TROUBLE.replace(
+    "    not_run:\n      why: No GPU is at hand.\n      command: nvidia-smi\n",
+    '    texts: ["ValueError: broken"]\n    since: {trl: "1.15.0"}\n'
+    "    evidence: {notebook: tiny, outcome: mended, printed: true}\n",
+)
+
+
+def test_one_message_may_have_two_causes_where_a_run_printed_it_for_both(known):
+    both = TWICE.replace("outcome: mended\n", "outcome: mended\n      printed: true\n")
+    breaks, burns = load(known, both)["troubleshooting"]
+    assert breaks.texts == burns.texts
+    with pytest.raises(LedgerError, match="text 'ValueError: broken' is also that"):
+        load(known, TWICE)
+
+
 def test_an_id_of_the_other_ledger_is_named_too(known):
     with pytest.raises(LedgerError, match=r"claims\.yml:2: id 'it-burns' is also"):
         load(known, claims=CLAIMS.replace("it-holds", "it-burns"))

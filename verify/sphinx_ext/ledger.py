@@ -63,9 +63,10 @@ class Standing:
         LedgerError
             Naming the entry, if its run passed and did not print one of its texts.
         """
-        shown, run = self.entry.evidence, self.proof and self.proof.executed
-        if not (isinstance(shown, Shown) and shown.printed and run):
+        run = self.proof.executed if self.proof else None
+        if run is None or not ledger.printed(self.entry):
             return self.entry.texts
+        shown = self.entry.evidence
         notebook = read_notebook(run)
         found = {
             text: ledger.printed_line(notebook, shown.outcome, text)
@@ -234,10 +235,13 @@ class ErrorIndexDirective(LedgerDirective):
         start = self.arguments[0] if self.arguments else ""
         standings = self.standings("troubleshooting")
         found = [s.entry for s in standings if (s.entry.theme or "").startswith(start)]
-        rows = [(text, entry) for entry in found for text in entry.texts]
-        rows.sort(key=lambda row: _letters(row[0]))
-        shown = [(text, e, self.entry_url(e), self.inline(e.title)) for text, e in rows]
-        return [self.raw("error_index.html", rows=shown)]
+        rows: dict[str, list[tuple[str | None, Markup | None]]] = {}
+        for entry in found:
+            for text in entry.texts:
+                shown = (self.entry_url(entry), self.inline(entry.title))
+                rows.setdefault(text, []).append(shown)
+        ordered = sorted(rows.items(), key=lambda row: _letters(row[0]))
+        return [self.raw("error_index.html", rows=ordered)]
 
 
 class LedgerStatusDirective(LedgerDirective):
