@@ -27,7 +27,8 @@ export function control({ config, provider, dial, accounts, cluster, counts }) {
 
 function setSeconds(dial, seconds) {
   if (!Number.isInteger(seconds) || seconds < 1) {
-    throw new HttpError(400, "invalid_request", "seconds must be a whole number from 1");
+    const text = "seconds must be a whole number from 1";
+    throw new HttpError(400, "invalid_request", text);
   }
   dial.tokenSeconds = seconds;
 }

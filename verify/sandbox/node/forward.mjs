@@ -2,9 +2,11 @@
 import { Agent, request } from "node:http";
 import { othersCookies } from "./session.mjs";
 
-const HOP = ["connection", "keep-alive", "proxy-authenticate", "proxy-authorization",
-  "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
-const IDENTITY = /^(x-forwarded-|x-remote-|x-auth-request-|x-real-ip$|forwarded$)/;
+const HOP = ["connection", "expect", "keep-alive", "proxy-authenticate",
+  "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+const IDLE = 4000; // ms; shorter than uvicorn's 5 s, so that none is closed in use
+const IDENTITY = new RegExp("^(x-forwarded-|x-remote-|x-auth-request-"
+  + "|(x-real-ip|forwarded|authorization|cookie)$)");
 
 /**
  * The headers of the client without those that name an identity.
@@ -15,10 +17,9 @@ export function cleanHeaders({ rawHeaders }) {
   const kept = {};
   for (let i = 0; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i].toLowerCase();
-    const plain = name.replaceAll("_", "-");
-    if (IDENTITY.test(plain) || plain === "authorization" || name === "cookie") continue;
-    if (HOP.includes(name)) continue;
-    kept[name] = name in kept ? [kept[name], rawHeaders[i + 1]].flat() : rawHeaders[i + 1];
+    const value = rawHeaders[i + 1];
+    if (IDENTITY.test(name.replaceAll("_", "-")) || HOP.includes(name)) continue;
+    kept[name] = name in kept ? [kept[name], value].flat() : value;
   }
   return kept;
 }
@@ -41,7 +42,7 @@ export function identityHeaders(req, { token, accessToken, claims }, scheme) {
 
 /** A function that streams a request to MLflow and its answer back. */
 export function forwarder(port) {
-  const agent = new Agent({ keepAlive: true, maxSockets: 64 });
+  const agent = new Agent({ keepAlive: true, maxSockets: 64, timeout: IDLE });
   return (req, res, { path, headers }) => {
     const chunked = req.headers["transfer-encoding"] !== undefined;
     const all = chunked ? { ...headers, "transfer-encoding": "chunked" } : headers;

@@ -45,7 +45,8 @@ export class Cluster {
     this.documents = documents;
     this.version += 1;
     const names = new Set(this.namespaces().map(nameOf));
-    before.filter((one) => !names.has(nameOf(one))).forEach((one) => this.tell("DELETED", one));
+    const gone = before.filter((one) => !names.has(nameOf(one)));
+    gone.forEach((one) => this.tell("DELETED", one));
     const known = new Set(before.map(nameOf));
     for (const one of this.namespaces()) {
       this.tell(known.has(nameOf(one)) ? "MODIFIED" : "ADDED", one);
@@ -67,7 +68,8 @@ export class Cluster {
 
   stamped(object) {
     const { metadata, ...rest } = object;
-    return { ...rest, metadata: { ...metadata, resourceVersion: String(this.version) } };
+    const resourceVersion = String(this.version);
+    return { ...rest, metadata: { ...metadata, resourceVersion } };
   }
 
   /** Answer one request as an API server would. */
@@ -104,6 +106,7 @@ export class Cluster {
     if (token === this.ownToken) return own;
     try {
       const { payload } = await jwtVerify(token, this.keys, this.trust);
+      if (payload.email_verified === false) return undefined;
       const groups = [...(payload.groups ?? []), "system:authenticated"];
       return { user: payload.email, groups, own: false };
     } catch {
@@ -127,7 +130,8 @@ export class Cluster {
   }
 
   list(kind, apiVersion, items) {
-    return { kind, apiVersion, metadata: { resourceVersion: String(this.version) }, items };
+    const metadata = { resourceVersion: String(this.version) };
+    return { kind, apiVersion, metadata, items };
   }
 
   watch({ req, res, url, selector }) {
@@ -155,7 +159,7 @@ export class Cluster {
 
   review(res, body, subject) {
     const asked = body.spec?.resourceAttributes;
-    if (!asked) return refuse(res, 422, "Invalid", "spec.resourceAttributes is missing");
+    if (!asked) return refuse(res, 422, "Invalid", "no spec.resourceAttributes");
     const allowed = isAllowed(this.documents, subject, asked);
     return sendJson(res, 201, { ...body, status: { allowed } });
   }

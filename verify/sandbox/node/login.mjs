@@ -1,4 +1,4 @@
-// Two ways to sign in: an HTML form, and the platform's login API ("Dex-like", a double).
+// Two ways to sign in: an HTML form, and the login API (Dex-like, a double).
 import { constants, generateKeyPair, privateDecrypt, randomBytes } from "node:crypto";
 import { promisify } from "node:util";
 import { grantAll } from "./provider.mjs";
@@ -89,7 +89,7 @@ export class LoginApi {
     sendJson(res, 200, { req: name });
   }
 
-  /** GET /pubkey -> {"ts", "pubkey"}: what to encrypt a password with, and until when */
+  /** GET /pubkey -> {"ts", "pubkey"}: what to encrypt a password with */
   async pubkey(_req, res) {
     const { publicKey } = await this.keyPair();
     const ts = String(Date.now());
@@ -123,7 +123,7 @@ export class LoginApi {
     const { ts, password } = parsed(plain);
     const until = this.offers.get(String(ts)) ?? 0;
     if (until >= Date.now()) return password;
-    const text = "the password is not encrypted with a fresh public key: fetch it again";
+    const text = "the password is not encrypted with a fresh public key";
     throw new HttpError(400, "invalid_request", text);
   }
 }
@@ -173,7 +173,7 @@ class Browser {
   }
 
   async go(url, options) {
-    const cookie = [...this.cookies].map(([name, value]) => `${name}=${value}`).join("; ");
+    const cookie = [...this.cookies].map((pair) => pair.join("=")).join("; ");
     const headers = { Accept: "application/json", ...options.headers };
     if (cookie) headers.Cookie = cookie;
     const answer = await this.fetch(url, { ...options, headers });

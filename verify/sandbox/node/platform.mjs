@@ -16,10 +16,10 @@
 // secrets/service-account.token, the Kubernetes double wants it as bearer token for
 // lists, watches and SubjectAccessReview; otherwise it answers those without one.
 //
-// Each program listens on 127.0.0.1 only, prints the line `ready` to stdout once all its
-// ports are open, logs one line a request to stderr (path without query, no secret), and
-// leaves with code 0 on SIGTERM. The proxy finds the platform at its first need, so the
-// order of start does not matter.
+// Each program listens on 127.0.0.1 only, prints the line `ready` to stdout once all
+// its ports are open, logs one line a request to stderr (path without query, no
+// secret), and leaves with code 0 on SIGTERM. The proxy finds the platform at its first
+// need, so the order of start does not matter.
 import { createServer as createHttp } from "node:http";
 import { createServer as createHttps } from "node:https";
 import { readFileSync } from "node:fs";

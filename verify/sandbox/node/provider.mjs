@@ -117,7 +117,8 @@ function signingKey({ secrets }) {
   if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8"));
   const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const kid = randomBytes(8).toString("hex");
-  const key = { ...privateKey.export({ format: "jwk" }), kid, alg: "RS256", use: "sig" };
+  const jwk = privateKey.export({ format: "jwk" });
+  const key = { ...jwk, kid, alg: "RS256", use: "sig" };
   writeFileSync(`${path}.new`, JSON.stringify(key), { mode: 0o600 });
   renameSync(`${path}.new`, path);
   return key;

@@ -16,7 +16,7 @@ import { createRemoteJWKSet, customFetch as josesFetch, jwtVerify } from "jose";
 import * as oidc from "openid-client";
 import { cleanHeaders, forwarder, identityHeaders } from "./forward.mjs";
 import { Cookies, CSRF, SESSION } from "./session.mjs";
-import { answering, escapeHtml, fetchTrusting, listen } from "./web.mjs";
+import { answering, escapeHtml, fetchTrusting, HttpError, listen } from "./web.mjs";
 import { readConfig, readSecret, sendHtml, sendJson, serveUntilTold } from "./web.mjs";
 
 const CLIENT = "mlflow-proxy";
@@ -41,7 +41,12 @@ class Relying {
     const auth = oidc.ClientSecretBasic(this.secret);
     const options = { [oidc.customFetch]: this.fetch };
     const address = new URL(this.issuer);
-    this.found ??= await oidc.discovery(address, CLIENT, {}, auth, options);
+    try {
+      this.found ??= await oidc.discovery(address, CLIENT, {}, auth, options);
+    } catch (cause) {
+      const text = "the proxy does not reach the OpenID provider";
+      throw new HttpError(502, "provider_unreachable", text, { cause });
+    }
     return this.found;
   }
 
@@ -69,11 +74,11 @@ class Route {
   }
 
   async handle(req, res) {
-    const { pathname } = new URL(req.url, this.origin);
-    if (pathname !== this.base && !pathname.startsWith(`${this.base}/`)) {
+    const [whole] = req.url.split("?");
+    if (whole !== this.base && !whole.startsWith(`${this.base}/`)) {
       return sendHtml(res, 404, "<p>404: no such route</p>");
     }
-    const path = pathname.slice(this.base.length) || "/";
+    const path = whole.slice(this.base.length) || "/";
     const own = this.pages()[path];
     return own ? own.call(this, req, res) : this.pass(req, res);
   }
@@ -110,8 +115,9 @@ class Route {
   }
 
   async reject(req, res) {
-    if (bearerOf(req) && !this.fallback) return sendHtml(res, 403, "<p>403 Forbidden</p>");
-    if (/application\/json/i.test(req.headers.accept ?? "")) return sendJson(res, 401, {});
+    const { accept = "" } = req.headers;
+    if (bearerOf(req) && !this.fallback) return sendHtml(res, 403, "<p>403</p>");
+    if (/application\/json/i.test(accept)) return sendJson(res, 401, {});
     return this.toSignIn(req, res, req.url);
   }
 
@@ -138,12 +144,12 @@ class Route {
     redirect(req, res, url.href, [cookie]);
   }
 
-  /** The callback: same state as in the cookie, a code that works once, then a cookie. */
+  /** The callback: the cookie's state, a code that works once, then a session. */
   async finish(req, res) {
     const kept = await this.cookies.open(req, CSRF);
     const url = new URL(req.url, this.origin);
     if (!kept || url.searchParams.get("state") !== kept.state) {
-      return sendHtml(res, 403, "<p>403: the sign-in was not begun in this browser</p>");
+      return sendHtml(res, 403, "<p>403: not begun in this browser, or too old</p>");
     }
     const tokens = await this.exchange(url, kept);
     if (!tokens) return sendHtml(res, 403, "<p>403: the provider refused the code</p>");

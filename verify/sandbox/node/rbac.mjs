@@ -17,7 +17,8 @@ export function parseRules(text) {
   const documents = loadAll(text).filter(Boolean);
   for (const { kind, metadata } of documents) {
     if (![...ROLES, ...BINDINGS, "Namespace"].includes(kind) || !metadata?.name) {
-      throw new Error(`${kind ?? "a document"}: not a named Namespace, Role or binding`);
+      const what = kind ?? "a document";
+      throw new Error(`${what} is not a named Namespace, Role or binding`);
     }
   }
   return documents;

@@ -20,7 +20,7 @@ export class Cookies {
       .setAudience(name)
       .setExpirationTime(Math.floor(Date.now() / 1000) + seconds)
       .encrypt(this.key);
-    if (value.length > LIMIT) throw new Error(`the cookie ${name} is over ${LIMIT} bytes`);
+    if (value.length > LIMIT) throw new Error(`cookie ${name} is over ${LIMIT} bytes`);
     return `${name}=${value}; ${this.attributes}; Max-Age=${seconds}`;
   }
 

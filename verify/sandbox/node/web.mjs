@@ -102,6 +102,7 @@ function answerError(res, error, name) {
 
 /** Listen on loopback only, resolve once the port is open. */
 export function listen(server, port) {
+  server.keepAliveTimeout = 65_000; // ms; a client that pauses keeps its connection
   return new Promise((resolve, reject) => {
     server.once("error", reject);
     server.listen(port, "127.0.0.1", () => resolve(server));
