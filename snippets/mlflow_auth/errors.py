@@ -69,6 +69,12 @@ class CaptchaRequired(AuthError):
     )
 
 
+class NotSignedIn(AuthError):
+    """No login is at hand, and no password with which to make one."""
+
+    remedy = "sign in: `python -m snippets.mlflow_auth login`"
+
+
 class BadCredentials(AuthError):
     """User and password, or client and client secret, were not accepted."""
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from snippets.mlflow_auth.claims import decode
 from snippets.mlflow_auth.errors import TokenFileUnusable
 from snippets.mlflow_auth.secret import Secret
 
@@ -33,6 +34,11 @@ class Tokens:
     def seconds_left(self) -> float:
         """Return how long the ID token still lives, in seconds; negative afterwards."""
         return self.expires_at - time.time()
+
+    def due(self) -> bool:
+        """Return whether to renew now: in its last minute, or third if that is less."""
+        issued = decode(self.id_token).get("iat", self.expires_at - 180)
+        return self.seconds_left() < min(60.0, (self.expires_at - issued) / 3)
         # endregion
 
 
@@ -49,7 +55,6 @@ class TokenFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).expanduser().absolute()
         self._lock = self.path.with_name(self.path.name + ".lock")
-        self._new = self.path.with_name(self.path.name + ".new")
 
     def read(self) -> Tokens | None:
         """Return what the file holds, or nothing if there is no file.
@@ -59,7 +64,7 @@ class TokenFile:
         TokenFileUnusable
             If others may read it, or it is not what :meth:`write` writes.
         """
-        with self._clear("read"):
+        with _clear(self.path, "read"):
             try:
                 descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC)
             except FileNotFoundError:
@@ -86,7 +91,10 @@ class TokenFile:
 
     # region: renew
     def renew(
-        self, stale: Tokens | None, fetch: Callable[[Tokens | None], Tokens]
+        self,
+        stale: Tokens | None,
+        fetch: Callable[[Tokens | None], Tokens],
+        ours: Callable[[Tokens], bool] = lambda found: True,
     ) -> Tokens:
         """Return tokens newer than ``stale``, fetched by one process for all.
 
@@ -100,10 +108,12 @@ class TokenFile:
             The tokens that expire or were rejected; none if there were none.
         fetch
             Gets what the file holds now, if anything, and returns new tokens.
+        ours
+            Says whether tokens in the file are of the login that is wanted.
         """
         with self.locked():
             found = self.read()
-            alive = found is not None and found.seconds_left() > 0
+            alive = found is not None and found.seconds_left() > 0 and ours(found)
             if alive and (stale is None or found.id_token != stale.id_token):
                 return found
             fresh = fetch(found)
@@ -122,7 +132,7 @@ class TokenFile:
         TokenFileUnusable
             If another holds it for longer than ``seconds``.
         """
-        with self._clear("locked"):
+        with _clear(self._lock, "locked"):
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
             descriptor = os.open(self._lock, flags, 0o600)
@@ -151,20 +161,7 @@ class TokenFile:
             "expires_at": tokens.expires_at,
             "account": tokens.account,
         }
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
-        with self._clear("written"):
-            self._new.unlink(missing_ok=True)
-            descriptor = os.open(self._new, flags, 0o600)
-            with open(descriptor, "w", encoding="utf-8") as file:
-                json.dump(fields, file)
-                file.flush()
-                os.fsync(descriptor)
-            os.replace(self._new, self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        write_private(self.path, json.dumps(fields))
 
     def _parsed(self, text: bytes) -> Tokens:
         """Return the tokens in a file's text."""
@@ -184,16 +181,46 @@ class TokenFile:
             problem = TokenFileUnusable(f"{self.path} is no token file, or damaged")
         raise problem
 
-    @contextlib.contextmanager
-    def _clear(self, done: str) -> Iterator[None]:
-        """Name the file in what the system says."""
+
+# region: private
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only you can read: beside, to the disk, then into place.
+
+    A link at ``path`` is replaced, not followed. Two writers at a time need a lock.
+
+    Raises
+    ------
+    TokenFileUnusable
+        If it cannot be written, with the reason of the system.
+    """
+    new = path.with_name(path.name + ".new")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
+    with _clear(path, "written"):
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        new.unlink(missing_ok=True)  # of a writer that was killed
+        with open(os.open(new, flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(new, path)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            yield
-        except OSError as error:
-            raise TokenFileUnusable(
-                f"{self.path} cannot be {done} ({error.strerror})",
-                remedy="set MLFLOW_SSO_TOKEN_FILE to a file that you may write",
-            ) from error
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    # endregion
+
+
+@contextlib.contextmanager
+def _clear(path: Path, done: str) -> Iterator[None]:
+    """Name the file in what the system says."""
+    try:
+        yield
+    except OSError as error:
+        raise TokenFileUnusable(
+            f"{path} cannot be {done} ({error.strerror})",
+            remedy="set MLFLOW_SSO_TOKEN_FILE to a file that you may write",
+        ) from error
 
 
 def _taken(descriptor: int) -> bool:
