@@ -23,7 +23,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from snippets import hardware, schedule
+from snippets import hardware, schedule, tracking
 from snippets.backends import run_folder
 from snippets.backends.batches import Collator
 from snippets.backends.parameters import ParameterError, shaping
@@ -162,9 +162,10 @@ def train(
         ],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)  # it prints every log line as a dict
-    with mlflow_environment(p), stop_at_step_end(trainer) as stop, explain_disk(args):
-        trainer.train(resume_from_checkpoint=resume)
-    _require_complete(trainer, stop)
+    with mlflow_environment(p), tracking.one_run(trainer, p, bool(resume)):
+        with stop_at_step_end(trainer) as stop, explain_disk(args):
+            trainer.train(resume_from_checkpoint=resume)
+        _require_complete(trainer, stop)
     return trainer
 
 

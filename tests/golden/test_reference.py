@@ -103,6 +103,10 @@ NOT_TOURED = {
         "notebooks/sft-comprehensive-tutorial.ipynb is its tour",
     ),
     **dict.fromkeys(
+        ("tracking.address", "tracking.newest", "tracking.one_run"),
+        "the four tutorials call them; run by test_tracking.py",
+    ),
+    **dict.fromkeys(
         ("sft_recipe.train", "sft_recipe.sweep", "sft_recipe.check"),
         "trains; the guide to full fine-tuning is run by test_sft_recipe.py",
     ),

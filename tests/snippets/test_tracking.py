@@ -1,0 +1,152 @@
+"""One output folder is one MLflow run, and its status is what happened to it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import mlflow
+import pytest
+from training_hub import lora_sft
+from transformers import Trainer
+
+from snippets import backends, data, preemption, tiny, tracking, world
+
+backends.register()
+STEPS = 8
+
+
+@pytest.fixture
+def call(tmp_path):
+    """The arguments of a run of eight steps, tracked in SQLite."""
+    rows = [world.record_reply(t) for t in world.tickets()[:32]]
+    yield dict(
+        model_path=str(tiny.BASE),
+        data_path=str(data.write_jsonl(tmp_path / "chat.jsonl", rows)),
+        ckpt_output_dir=str(tmp_path / "run"),
+        lora_r=4,
+        lora_alpha=8,
+        num_epochs=2,
+        effective_batch_size=8,
+        learning_rate=1e-3,
+        max_seq_len=128,
+        save_steps=3,
+        seed=0,
+        mlflow_tracking_uri=tracking.address("sqlite", tmp_path),
+        mlflow_experiment_name="house",
+    )
+    mlflow.set_tracking_uri(None)
+
+
+def runs(call):
+    """Return id, status and the steps with a loss of each run, newest first."""
+    client = mlflow.MlflowClient(call["mlflow_tracking_uri"])
+    where = client.get_experiment_by_name("house").experiment_id
+    return [
+        (
+            run.info.run_id,
+            run.info.status,
+            [m.step for m in client.get_metric_history(run.info.run_id, "loss")],
+        )
+        for run in client.search_runs([where])
+    ]
+
+
+def at_step(monkeypatch, step, act):
+    """Let ``act`` happen in the training step of that number."""
+    count, real = iter(range(1, 1000)), Trainer.training_step
+
+    def training_step(self, *args, **kwargs):
+        if next(count) == step:
+            act()
+        return real(self, *args, **kwargs)
+
+    monkeypatch.setattr(Trainer, "training_step", training_step)
+
+
+def test_one_parameter_says_where(tmp_path):
+    assert tracking.address("sqlite", tmp_path) == f"sqlite:///{tmp_path}/mlflow.db"
+    assert tracking.address("https://mlflow.example", "x") == "https://mlflow.example"
+    assert tracking.address("", tmp_path) is None
+
+
+def test_the_newest_run_is_told_with_its_points(call):
+    lora_sft(**call, backend="peft")
+    found = tracking.newest(call["mlflow_tracking_uri"], "house")
+    assert found["status"] == "FINISHED" and found["points"] == STEPS
+    assert found["parameters"] > 50 and found["owner"]
+
+
+def test_an_interrupted_run_is_killed_and_goes_on_as_the_same_run(call, monkeypatch):
+    at_step(monkeypatch, 5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt, match="step 5 of 8"):
+        lora_sft(**call, backend="peft")
+    [(first, status, steps)] = runs(call)
+    assert (status, steps) == ("KILLED", [1, 2, 3, 4, 5])
+    assert mlflow.active_run() is None
+
+    # What has no influence on the result may change; MLflow keeps the first value.
+    lora_sft(**call | {"save_steps": 4}, backend="peft")
+    assert runs(call) == [(first, "FINISHED", list(range(1, STEPS + 1)))]
+    assert "MLFLOW_RUN_ID" not in os.environ
+
+
+def test_a_run_that_was_killed_outright_goes_on_as_the_same_run(call):
+    preemption.kill_at(5, "lora_sft", **call)
+    [(first, status, _)] = runs(call)
+    assert status == "RUNNING"  # nobody was left to say otherwise
+    lora_sft(**call, backend="peft")
+    [(again, status, steps)] = runs(call)
+    assert (again, status) == (first, "FINISHED")
+    assert sorted(set(steps)) == list(range(1, STEPS + 1))
+
+
+def test_a_run_that_fails_is_failed_and_no_other_run_goes_on_in_it(call, monkeypatch):
+    def fail():
+        raise RuntimeError("the cable was pulled")
+
+    at_step(monkeypatch, 2, fail)
+    with pytest.raises(RuntimeError, match="cable") as kept:
+        lora_sft(**call, backend="peft")
+    lora_sft(
+        **call | {"ckpt_output_dir": call["ckpt_output_dir"] + "-2"}, backend="peft"
+    )
+    assert kept  # as a notebook keeps the last traceback, and the trainer with it
+    assert [status for _, status, _ in runs(call)] == ["FINISHED", "FAILED"]
+
+
+def test_a_finished_run_that_is_trained_again_is_another_run(call):
+    lora_sft(**call, backend="peft")
+    lora_sft(**call, backend="peft")
+    found = runs(call)
+    assert len({run for run, _, _ in found}) == 2
+    assert [len(steps) for *_, steps in found] == [STEPS, STEPS]
+
+
+def test_a_folder_tracked_elsewhere_gets_a_run_there(call, tmp_path, monkeypatch):
+    at_step(monkeypatch, 5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    with pytest.raises(KeyboardInterrupt):
+        lora_sft(**call, backend="peft")
+    (tmp_path / "elsewhere").mkdir()
+    moved = tracking.address("sqlite", tmp_path / "elsewhere")
+    mlflow.set_tracking_uri(None)
+    there = call | {"mlflow_tracking_uri": moved}
+    lora_sft(**there, backend="peft")
+    assert [s for _, s, _ in runs(call | {"mlflow_tracking_uri": moved})] == [
+        "FINISHED"
+    ]
+
+
+def test_a_run_of_yours_is_joined_and_stays_yours_to_end(call, monkeypatch):
+    at_step(monkeypatch, 5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    mlflow.set_tracking_uri(call["mlflow_tracking_uri"])
+    mlflow.set_experiment("house")
+    with mlflow.start_run() as yours:
+        with pytest.raises(KeyboardInterrupt):
+            lora_sft(**call, backend="peft")
+        assert mlflow.active_run().info.run_id == yours.info.run_id
+        lora_sft(**call, backend="peft")
+        assert mlflow.active_run().info.status == "RUNNING"
+    assert runs(call) == [(yours.info.run_id, "FINISHED", list(range(1, STEPS + 1)))]
+    assert Path(call["ckpt_output_dir"], "mlflow.json").exists()
