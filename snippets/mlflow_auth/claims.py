@@ -47,7 +47,7 @@ def identity(claims: Mapping[str, Any]) -> str:
 def audiences(claims: Mapping[str, Any]) -> list[str]:
     """Return whom the token is for; ``aud`` may be one text or a list (RFC 7519)."""
     aud = claims.get("aud", [])
-    return [aud] if isinstance(aud, str) else [str(one) for one in aud]
+    return [str(one) for one in aud] if isinstance(aud, list) else [str(aud)]
 
 
 def summary(claims: Mapping[str, Any], now: float | None = None) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import requests
 
@@ -11,7 +11,7 @@ from snippets.mlflow_auth import errors
 from snippets.mlflow_auth.oidc import SIGN_IN, discover
 from snippets.mlflow_auth.secret import Secret
 from snippets.mlflow_auth.settings import Settings
-from snippets.mlflow_auth.web import said, session
+from snippets.mlflow_auth.web import onward, said, session
 
 HOPS = 6
 
@@ -59,7 +59,7 @@ def _to_provider(web: requests.Session, settings: Settings) -> str:
         answer = web.request("GET", url, headers={"Accept": "text/html"})
         if not answer.is_redirect:
             break
-        url = urljoin(url, answer.headers["Location"])
+        url = onward(answer, answer.headers["Location"])
         if url.partition("?")[0] == provider.authorization_endpoint:
             if "redirect_uri" in parse_qs(urlsplit(url).query):
                 return url

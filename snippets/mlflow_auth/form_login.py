@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
-from urllib.parse import parse_qs, urljoin, urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import requests
 
 from snippets.mlflow_auth import errors
 from snippets.mlflow_auth.settings import Settings
-from snippets.mlflow_auth.web import origin, said
+from snippets.mlflow_auth.web import onward, origin, said
 
+HTML = {"Accept": "text/html"}
 STEPS = 12  # redirects and pages; a login takes five
 
 
@@ -84,32 +85,25 @@ def form_login(
         factor, and need the device login.
     """
     target = parse_qs(urlsplit(authorization_url).query).get("redirect_uri", [""])[0]
-    answer, sent = _get(web, authorization_url), False
+    answer, sent = web.request("GET", authorization_url, headers=HTML), False
     for _ in range(STEPS):
         if answer.is_redirect:
-            url = urljoin(answer.url, answer.headers["Location"])
+            url = onward(answer, answer.headers["Location"])
             if url.partition("?")[0] == target.partition("?")[0]:
                 return url
-            answer = _get(web, url)
+            answer = web.request("GET", url, headers=HTML)
             continue
         form = _form(answer)
         if form.password:
             if sent:
                 raise _refused(answer)
-            _fill(form, settings, answer.url)
+            _fill(form, settings, answer)
             sent = True
-        answer = _submit(web, form, answer.url)
+        answer = _submit(web, form, answer)
     raise errors.UnexpectedAnswer(
         f"the login did not end within {STEPS} pages", answer.url
     )
     # endregion
-
-
-def _get(web: requests.Session, url: str) -> requests.Response:
-    """Open a page, over TLS only."""
-    if urlsplit(url).scheme != "https":
-        raise errors.UnexpectedAnswer("the login leaves https", url)
-    return web.request("GET", url, headers={"Accept": "text/html"})
 
 
 def _form(answer: requests.Response) -> Form:
@@ -129,9 +123,9 @@ def _form(answer: requests.Response) -> Form:
     )
 
 
-def _fill(form: Form, settings: Settings, page: str) -> None:
+def _fill(form: Form, settings: Settings, page: requests.Response) -> None:
     """Fill in user and password, if the form goes to the issuer's own origin."""
-    goal = urljoin(page, form.action)
+    goal = onward(page, form.action)
     if origin(goal) != origin(settings.issuer) or form.method != "POST":
         raise errors.UnexpectedAnswer(
             "the form would send the password elsewhere than to "
@@ -140,16 +134,16 @@ def _fill(form: Form, settings: Settings, page: str) -> None:
             "nothing was sent; check MLFLOW_SSO_ISSUER",
         )
     if not form.user:
-        raise errors.UnexpectedAnswer("the form has no field for the user", page)
+        raise errors.UnexpectedAnswer("the form has no field for the user", page.url)
     form.fields[form.user] = settings.need("username")
     form.fields[form.password] = settings.need("password").reveal()
 
 
-def _submit(web: requests.Session, form: Form, page: str) -> requests.Response:
+def _submit(
+    web: requests.Session, form: Form, page: requests.Response
+) -> requests.Response:
     """Send a form to where it goes, over TLS only."""
-    goal = urljoin(page, form.action)
-    if urlsplit(goal).scheme != "https":
-        raise errors.UnexpectedAnswer("the form leaves https", goal)
+    goal = onward(page, form.action)
     if form.method == "POST":
         return web.request("POST", goal, data=form.fields)
     return web.request("GET", goal, params=form.fields)

@@ -20,7 +20,7 @@ from snippets.mlflow_auth.platform_login import platform_login
 from snippets.mlflow_auth.secret import Secret
 from snippets.mlflow_auth.settings import Settings
 from snippets.mlflow_auth.store import TokenFile, Tokens
-from snippets.mlflow_auth.web import json_of, refusal, session
+from snippets.mlflow_auth.web import json_of, origin, refusal, session
 
 SCOPE = "openid profile email offline_access"  # the last asks for a refresh token
 DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
@@ -72,7 +72,7 @@ def discover(web: requests.Session, settings: Settings) -> Provider:
     )
     ends = {name: str(found.get(name, "")) for name in names}
     for name, end in ends.items():
-        if end and urlsplit(end).scheme != "https":
+        if end and origin(end)[0] != "https":
             raise errors.UnexpectedAnswer(f"its {name} is not https: {end}", url)
     ways = found.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
     return Provider(
@@ -317,17 +317,22 @@ def device_login(
     (show or _print_code)(
         str(answer.get("verification_uri")), str(answer.get("user_code"))
     )
-    wait = float(answer.get("interval", 5))
-    end = time.monotonic() + float(answer.get("expires_in", 600))
+    wait = _seconds(answer.get("interval"), 5)
+    end = time.monotonic() + _seconds(answer.get("expires_in"), 600)
     while device_code and time.monotonic() < end:
         reply = _post(web, settings, provider, provider.token_endpoint, grant)
         error = _error_of(reply)
         if error not in ("authorization_pending", "slow_down"):
             return _tokens(settings, json_of(reply))
         wait += 5 if error == "slow_down" else 0
-        time.sleep(wait)
+        time.sleep(max(0.0, min(wait, end - time.monotonic())))
     raise errors.TokenExpired("nobody entered the code in time", url)
     # endregion
+
+
+def _seconds(told: Any, usual: float) -> float:
+    """Return a time that a server told, or else the usual one."""
+    return told if isinstance(told, int | float) and told >= 0 else usual
 
 
 def _print_code(address: str, code: str) -> None:

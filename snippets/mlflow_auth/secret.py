@@ -7,7 +7,7 @@ import html
 import json
 import re
 import weakref
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import quote, quote_plus
 
 HIDDEN = "[hidden]"
 SHORTEST = 4  # a shorter secret is part of ordinary words; nothing is filtered for it
@@ -98,6 +98,6 @@ def quoted(text: str, most: int = 200) -> str:
 
 def place(url: str) -> str:
     """Return a URL without user, query and fragment, which may hold secrets."""
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return f"{parts.scheme}://{host}{parts.path}" if host else parts.path
+    scheme, mark, rest = re.split("[?#]", url, maxsplit=1)[0].partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{mark}{host.rpartition('@')[2]}{slash}{path}"

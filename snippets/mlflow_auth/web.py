@@ -3,6 +3,7 @@ and no secret."""
 
 from __future__ import annotations
 
+import functools
 import html
 import os
 import re
@@ -10,7 +11,7 @@ import ssl
 import warnings
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import requests
 
@@ -77,7 +78,7 @@ def session(settings: Settings) -> VerifiedSession:
         If the bundle is missing or holds no certificate.
     """
     if settings.insecure_tls:
-        warnings.warn(LOUD, InsecureTlsWarning, stacklevel=2)
+        _warn_loudly()
         return VerifiedSession(False)
     if settings.ca_bundle is None:
         return VerifiedSession(True)
@@ -95,6 +96,12 @@ def session(settings: Settings) -> VerifiedSession:
             remedy="set MLFLOW_SSO_CA_BUNDLE to a PEM file of certificates",
         ) from None
     return VerifiedSession(bundle)
+
+
+@functools.cache
+def _warn_loudly() -> None:
+    """Warn once a process; the warnings of urllib3, one a request, stay as they are."""
+    warnings.warn(LOUD, InsecureTlsWarning, stacklevel=4)
 
 
 def json_of(answer: requests.Response) -> dict[str, Any]:
@@ -156,9 +163,29 @@ def said(answer: requests.Response) -> str:
 
 def origin(url: str) -> tuple[str, str, int]:
     """Return scheme, host and port of an address (RFC 6454, 4)."""
-    parts = urlsplit(url)
-    port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    try:
+        parts = urlsplit(url)
+        port = parts.port or {"https": 443, "http": 80}.get(parts.scheme, 0)
+    except ValueError:
+        raise errors.UnexpectedAnswer("this is no address", url) from None
     return parts.scheme, parts.hostname or "", port
+
+
+def onward(answer: requests.Response, goal: str) -> str:
+    """Return the address that a redirect or a form leads to (RFC 3986, 5).
+
+    Raises
+    ------
+    UnexpectedAnswer
+        If it leaves https, or is no address.
+    """
+    try:
+        url = urljoin(answer.url, goal)
+    except ValueError:
+        raise errors.UnexpectedAnswer("it leads to no address", answer.url) from None
+    if origin(url)[0] != "https":
+        raise errors.UnexpectedAnswer("the login leaves https", url)
+    return url
 
 
 def _explained(error: OSError, url: str, trust: str | bool) -> errors.AuthError:
