@@ -17,7 +17,7 @@ _telling = re.compile(
     r"eyJ[\w-]+\.[\w-]+(?:\.[\w-]*)*"  # a JSON Web Token
     r"|(?<=Bearer )[\w.~+/-]+=*"
     r"|(?<=Basic )[\w+/-]{8,}=*"
-    r"|(\b(?:\w+_)?(?:token|secret|verifier|code|state|nonce|password|session)"
+    r"|((?:\b|%3F|%26)(?:\w+_)?(?:token|secret|verifier|code|state|nonce|password|session)"
     r"(?:=|%3D|\"?: ?\"))[^&\s\"']+",
     re.IGNORECASE,
 )

@@ -218,7 +218,7 @@ def _clear(path: Path, done: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise TokenFileUnusable(
-            f"{path} cannot be {done} ({error.strerror})",
+            f"{path} cannot be {done} ({error.strerror}: {error.filename})",
             remedy="set MLFLOW_SSO_TOKEN_FILE to a file that you may write",
         ) from error
 
