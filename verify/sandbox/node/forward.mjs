@@ -3,7 +3,9 @@ import { Agent, request } from "node:http";
 import { othersCookies } from "./session.mjs";
 
 const HOP = ["connection", "expect", "keep-alive", "proxy-authenticate",
-  "proxy-authorization", "proxy-connection", "te", "trailer", "transfer-encoding", "upgrade"];
+  "proxy-authorization", "proxy-connection",
+  "te", // codespell:ignore te
+  "trailer", "transfer-encoding", "upgrade"];
 const IDLE = 4000; // ms; shorter than uvicorn's 5 s, so that none is closed in use
 const IDENTITY = new RegExp("^(x-forwarded-|x-remote-|x-auth-request-"
   + "|(x-real-ip|forwarded|authorization|cookie)$)");
