@@ -53,7 +53,8 @@ def spawn(
         command = [*_tie(), *command]
     kept = {name: os.environ[name] for name in KEPT if name in os.environ}
     mark = {MARK: f"{folder}|{part}"}
-    with (folder / "logs" / f"{part}.log").open("ab") as log:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+    with open(os.open(folder / "logs" / f"{part}.log", flags, 0o600), "ab") as log:
         started = subprocess.Popen(
             command,
             cwd=folder,
@@ -112,9 +113,13 @@ def end(processes: Sequence[psutil.Process]) -> None:
 
 
 def gone(process: psutil.Process) -> bool:
-    """Say whether a process has ended, even if its parent has not taken note of it."""
+    """Say whether a process has ended, even if its parent has not taken note of it.
+
+    Its ports are open until its last thread has ended, which its first may precede.
+    """
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
+        zombie = process.status() == psutil.STATUS_ZOMBIE
+        return zombie and process.num_threads() <= 1
     except psutil.NoSuchProcess:
         return True
 

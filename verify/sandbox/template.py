@@ -28,6 +28,7 @@ def put(target: Path) -> None:
             fcntl.flock(lock, fcntl.LOCK_EX)  # several tests start at once
             if not kept.exists():
                 _make(kept)
+    target.touch(mode=0o600)
     shutil.copyfile(kept, target)
 
 
