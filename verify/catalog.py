@@ -17,7 +17,7 @@ from verify.skips import Skip
 from verify.source import CatalogError
 
 CATALOG = "notebooks/catalog.yml"
-NEEDS = ("cuda", "npu", "cluster")
+NEEDS = ("cuda", "npu", "cluster", "sandbox")
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 RULES = ("min", "max", "equals")
 ENTRY_KEYS = (
@@ -76,9 +76,11 @@ class Expectation:
 class Profile:
     """One way to run a notebook: injected parameters, and what the machine needs.
 
-    A profile that needs an accelerator has it alone. ``skip`` says when it may be left
-    out, and until when. ``alone`` runs the standalone copy, in an empty folder and
-    without a network; see ``verify.standalone``.
+    A profile that needs an accelerator has it alone; one that needs the ``sandbox`` has
+    it beside the run, see ``verify.beside``. ``skip`` says when it may be left out, and
+    until when. ``alone`` runs the standalone copy, in an empty folder and without a
+    network, twice; ``again`` are the parameters that its second run has beside. See
+    ``verify.standalone``.
     """
 
     name: str
@@ -86,6 +88,7 @@ class Profile:
     needs: tuple[str, ...]
     skip: Skip | None = None
     alone: bool = False
+    again: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -237,12 +240,8 @@ def _profile(at: str, name: Any, value: Any) -> Profile:
     if not isinstance(name, str) or not NAME.fullmatch(name):
         raise _wrong(at, "use lower-case letters, digits, '-' and '_' in names")
     profile = _mapping(value, at)
-    _known_keys(profile, at, ("parameters", "needs", "skip", "alone"))
-    parameters = _mapping(profile.get("parameters", {}), f"{at}.parameters")
-    try:
-        json.dumps(parameters, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise _wrong(f"{at}.parameters", f"is not plain JSON: {error}") from error
+    _known_keys(profile, at, ("parameters", "needs", "skip", "alone", "again"))
+    parameters = _parameters(profile, "parameters", at)
     needs = _texts(profile.get("needs", []), f"{at}.needs")
     for need in needs:
         if need not in NEEDS:
@@ -251,7 +250,22 @@ def _profile(at: str, name: Any, value: Any) -> Profile:
     alone = profile.get("alone", False)
     if not isinstance(alone, bool):
         raise _wrong(f"{at}.alone", f"must be true or false, not {alone!r}")
-    return Profile(name, parameters, needs, skip, alone)
+    if alone and "sandbox" in needs:
+        raise _wrong(at, "a copy that runs alone has no network to reach a sandbox by")
+    again = _parameters(profile, "again", at)
+    if again and not alone:
+        raise _wrong(f"{at}.again", "only a profile with alone: true runs twice")
+    return Profile(name, parameters, needs, skip, alone, again)
+
+
+def _parameters(profile: dict, key: str, at: str) -> dict:
+    """Read values to inject, all of them plain JSON."""
+    found = _mapping(profile.get(key, {}), f"{at}.{key}")
+    try:
+        json.dumps(found, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise _wrong(f"{at}.{key}", f"is not plain JSON: {error}") from error
+    return found
 
 
 def _skip(value: Any, at: str) -> Skip | None:

@@ -20,7 +20,9 @@ from verify.catalog import Entry
 from verify.source import CatalogError, code_cells, read_notebook
 from verify.standalone import build
 
-NOT_FIXTURES = {"__pycache__", ".ipynb_checkpoints", ".DS_Store"}
+NOT_FIXTURES = {"__pycache__", ".ipynb_checkpoints", ".DS_Store", "node_modules"}
+SANDBOX = ("verify/sandbox", ".ci/locks/sandbox.txt")
+SERVER = "mlflow"  # what the sandbox serves, from the notebooks' own lock
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Key:
         ``code``: one digest a code cell; ``snippets`` and ``fixtures``: one a file or
         folder; ``parameters``: the injected values; ``versions``: one a package;
         ``profile``: its name; ``standalone``, for a profile that runs the standalone
-        copy: the digest of that copy's code.
+        copy: the digest of that copy's code; ``sandbox``, for a profile that needs it:
+        one digest a file of the sandbox and its lock.
     """
 
     digest: str
@@ -65,6 +68,8 @@ def key(notebook_path: Path | str, entry: Entry, profile: str) -> Key:
     cells = code_cells(read_notebook(notebook_path))
     reached = imports.reach(entry.root, [source for source, _ in cells])
     packages = {*reached.packages, *entry.packages}
+    sandbox = "sandbox" in entry.profiles[profile].needs
+    packages |= {SERVER} if sandbox else set()
     parts = {
         "code": [_sha(_canonical(cell)) for cell in cells],
         "snippets": {m: _file_sha(entry.root / m) for m in sorted(reached.modules)},
@@ -74,7 +79,11 @@ def key(notebook_path: Path | str, entry: Entry, profile: str) -> Key:
         "profile": profile,
     }
     if entry.profiles[profile].alone:
-        parts["standalone"] = _sha(_canonical(build.code(entry)))
+        again = entry.profiles[profile].again
+        told = [build.code(entry), again] if again else build.code(entry)
+        parts["standalone"] = _sha(_canonical(told))
+    if sandbox:
+        parts["sandbox"] = _sandbox(entry.root)
     return Key(_sha(_canonical(parts)), parts)
 
 
@@ -87,8 +96,8 @@ def changed(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
         found.append("the injected parameters")
     if before.get("standalone") != after.get("standalone") and not found:
         found.append("the code of the standalone copy")
-    for part in ("snippets", "fixtures"):
-        found += _differing(before.get(part, {}), after[part])
+    for part in ("snippets", "fixtures", "sandbox"):
+        found += _differing(before.get(part, {}), after.get(part, {}))
     old, new = before.get("versions", {}), after["versions"]
     for name in _differing(old, new):
         move = f"{old.get(name, 'none')} to {new.get(name, 'none')}"
@@ -114,6 +123,18 @@ def _fixtures(entry: Entry) -> dict[str, str]:
             if file.is_file() and not NOT_FIXTURES & set(file.parts)
         }
         found[fixture] = _sha(_canonical(content))
+    return found
+
+
+def _sandbox(root: Path) -> dict[str, str]:
+    """Map each file that the sandbox is made of, and its lock, to its sha256."""
+    found = {}
+    for place in SANDBOX:
+        path = root / place
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file() and not NOT_FIXTURES & set(file.parts):
+                found[file.relative_to(root).as_posix()] = file_digest(file)
     return found
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from verify import digest, executed, history, machine, outcomes, receipts
+from verify import digest, executed, history, leaks, machine, outcomes, receipts
 from verify.catalog import Entry
+from verify.leaks import Secret
 from verify.receipts import Receipt
 from verify.source import read_notebook, source_of
 from verify.standalone import origin, sandbox
@@ -48,6 +49,8 @@ class Ended:
         ``out-of-memory``.
     oom_kills : int
         How often the system ended a process for memory meanwhile.
+    secrets : tuple of Secret or None
+        What nothing that the run left may show; None where no sandbox ran beside it.
     """
 
     entry: Entry
@@ -60,6 +63,7 @@ class Ended:
     stopped: str | None = None
     vram: int | None = None
     oom_kills: int = 0
+    secrets: tuple[Secret, ...] | None = None
 
 
 def finish(run: Ended) -> Receipt:
@@ -73,6 +77,11 @@ def finish(run: Ended) -> Receipt:
         peak_vram_gib=None if run.vram is None else round(run.vram / GIB, 3),
     )
     left = run.folder / "executed.ipynb"
+    if shown := _shown_secrets(run, left):
+        receipt = failed(receipt, "secret", f"{shown}; nothing may print it")
+        _move(left, receipt, run.entry)
+        history.remember(run.entry.root, receipt)
+        return receipt
     result = _result(run)
     kind = result.pop("kind")
     if "alone" in result:
@@ -92,6 +101,18 @@ def finish(run: Ended) -> Receipt:
     _move(left, receipt, run.entry)
     history.remember(run.entry.root, receipt)
     return receipt
+
+
+def _shown_secrets(run: Ended, notebook: Path) -> str | None:
+    """Say where a run shows a secret of the sandbox, or None; take it out there."""
+    if run.secrets is None:
+        return None
+    shown = leaks.in_files(run.folder, run.secrets)
+    if notebook.is_file():
+        shown = leaks.in_notebook(read_notebook(notebook), run.secrets) or shown
+    if shown:
+        leaks.redact_files(run.folder, run.secrets)
+    return "; ".join(shown) or None
 
 
 def rejudge(entry: Entry, receipt: Receipt, copy: Path) -> Receipt:

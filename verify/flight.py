@@ -8,13 +8,14 @@ import os
 import shutil
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
 import psutil
 
 from verify import crew, ending, machine, receipts, vram
+from verify.beside import Beside, owns
 from verify.catalog import Entry
 from verify.receipts import Receipt
 from verify.source import read_notebook
@@ -49,6 +50,7 @@ class Flight:
     expected: float
     cells: int
     gpu: vram.Watch | None = None
+    beside: Beside | None = None
     tree: dict[int, psutil.Process] = field(default_factory=dict)
     peak: int = 0
     sampled: float = 0.0
@@ -79,6 +81,8 @@ def start(
     expected: float,
     gpu: str | None,
     threads: int,
+    beside: Beside | None = None,
+    workbenches: Path | None = None,
 ) -> Flight:
     """Start a worker in a fresh folder.
 
@@ -94,6 +98,10 @@ def start(
         The one GPU it may see.
     threads : int
         How many threads its libraries may start.
+    beside : Beside, optional
+        The sandbox that the notebook needs; only such a kernel is told of it.
+    workbenches : Path, optional
+        Where a standalone copy finds what the same first cell has installed before.
     """
     root, name, profile = entry.root, entry.name, receipt.profile
     alone = entry.profiles[profile].alone
@@ -103,8 +111,11 @@ def start(
         shutil.rmtree(fresh, ignore_errors=True)
         fresh.mkdir(parents=True)
     environment = _environment(folder, sockets, gpu, threads)
-    if not entry.profiles[profile].needs and not alone:
+    if receipt.device["kind"] == "cpu" and not alone:
         environment["HF_HUB_OFFLINE"] = "1"
+    if beside is not None:
+        environment |= beside.environment
+        receipt = replace(receipt, sandbox=beside.told)
     source = origin.source(entry, profile)
     job = {
         "notebook": str(source),
@@ -112,7 +123,9 @@ def start(
         "packages": list(receipt.key_parts["versions"]),
         "root": str(root),
         "work": str(work),
+        "workbenches": str(workbenches or folder),
         "parameters": dict(entry.profiles[profile].parameters),
+        "again": dict(entry.profiles[profile].again),
         "cell_time_limit": entry.cell_time_limit,
         "environment": environment,
     }
@@ -128,6 +141,7 @@ def start(
         expected=expected,
         cells=len(read_notebook(source)["cells"]),
         gpu=None if gpu is None else vram.watch(gpu, folder / "vram.txt"),
+        beside=beside,
     )
 
 
@@ -165,6 +179,7 @@ def land(one: Flight) -> Receipt:
             stopped=one.stopped,
             vram=one.gpu.peak() if one.gpu else None,
             oom_kills=machine.out_of_memory_kills() - one.oom_kills,
+            secrets=one.beside.secrets() if one.beside else None,
         )
     )
 
@@ -221,6 +236,8 @@ def _sample(one: Flight) -> None:
     pids, total = [], 0
     with contextlib.suppress(psutil.NoSuchProcess):
         for process in psutil.Process(one.process.pid).children(recursive=True):
+            if one.beside and process.pid not in one.tree and owns(process):
+                continue  # a part of the sandbox that the notebook has started again
             one.tree.setdefault(process.pid, process)
             with contextlib.suppress(psutil.NoSuchProcess):
                 total += process.memory_info().rss

@@ -33,8 +33,13 @@ PROBES = {
     "cuda": ["nvidia-smi", "-L"],
     "npu": ["npu-smi", "info", "-l"],
     "cluster": ["kubectl", "version"],
+    "sandbox": ["node", "--version"],
     "namespaces": [*WITHOUT_NETWORK, "echo", "yes"],
 }
+DEVICES = ("cuda", "npu", "cluster")  # needs that say on what a result was proved
+# What noxfile.py installs for the MLflow sandbox, and the Node.js that it needs.
+SANDBOX = ("HANDBOOK_SANDBOX_PYTHON", "HANDBOOK_SANDBOX_NODE")
+OLDEST_NODE = 20
 GPU_FIELDS = "name,driver_version,memory.total,compute_cap"
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -48,13 +53,26 @@ def unmet(profile: Profile) -> str | None:
 
 
 def lacks(need: str) -> str | None:
-    """Say how it shows that this machine has no ``cuda``, ``npu`` or ``cluster``."""
+    """Say how it shows that this machine has no ``cuda``, ``npu`` or other need."""
     command = PROBES[need]
     if shutil.which(command[0]) is None:
         return f"this machine has no {command[0]}"
     found = subprocess.run(command, capture_output=True, text=True, timeout=60)
     if found.returncode != 0 or not found.stdout.strip():
         return f"`{' '.join(command)}` finds none here"
+    return _lacks_sandbox(found.stdout.strip()) if need == "sandbox" else None
+
+
+def _lacks_sandbox(node: str) -> str | None:
+    """Say what the MLflow sandbox misses on a machine with this version of Node.js."""
+    major = node.lstrip("v").partition(".")[0]
+    if not major.isdigit() or int(major) < OLDEST_NODE:
+        return f"node is {node}, and {OLDEST_NODE} or newer is needed"
+    if shutil.which("npm") is None:
+        return "this machine has no npm"
+    for name in SANDBOX:
+        if not os.environ.get(name) or not Path(os.environ[name]).exists():
+            return f"{name} names no place: run it through python3 noxfile.py"
     return None
 
 
@@ -69,7 +87,7 @@ def device(profile: Profile, gpu: str | None = None) -> dict[str, Any]:
         The index of the one GPU that the run was given.
     """
     found: dict[str, Any] = {
-        "kind": profile.needs[0] if profile.needs else "cpu",
+        "kind": next((need for need in profile.needs if need in DEVICES), "cpu"),
         "name": _processor(),
         "cores": cores(),
         "memory_gib": round(memory_limit() / 2**30, 1),

@@ -69,7 +69,7 @@ def collect(notebook: Mapping) -> dict[str, Any]:
         cell, counted over all cells of the file from 1.
     """
     found: dict[str, Any] = {}
-    for number, cell in _numbered(notebook):
+    for number, cell in numbered(notebook):
         for output in cell.get("outputs", []):
             bundle = output.get("data", {}).get(MIME)
             if bundle is None:
@@ -128,7 +128,7 @@ def stderr(notebook: Mapping, allow: Sequence[Allowed]) -> list[dict[str, Any]]:
     lines too. ``cell`` counts all cells of the file from 1.
     """
     found: list[dict[str, Any]] = []
-    for number, cell in _numbered(notebook):
+    for number, cell in numbered(notebook):
         for output in cell.get("outputs", []):
             if output.get("name") != "stderr":
                 continue
@@ -156,7 +156,7 @@ def stderr_problems(said: Sequence[Mapping[str, Any]]) -> list[str]:
     ]
 
 
-def _numbered(notebook: Mapping) -> Iterator[tuple[int, Mapping]]:
+def numbered(notebook: Mapping) -> Iterator[tuple[int, Mapping]]:
     """Count cells as the source does: an injected one has its predecessor's number."""
     number = 0
     for cell in notebook["cells"]:

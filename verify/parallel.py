@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from verify import budget, crew, display, ending, flight, machine, versions
+from verify import beside, budget, crew, display, ending, flight, machine, versions
+from verify.beside import Beside
 from verify.budget import Budget, Need
 from verify.catalog import CatalogError, Entry
 from verify.display import Display, Show
@@ -26,12 +27,18 @@ TICK = 0.05
 
 @dataclass(frozen=True)
 class Options:
-    """How one command runs its notebooks; ``sockets`` is a folder with a short path."""
+    """How one command runs its notebooks.
+
+    ``sockets`` is a folder with a short path, ``beside`` the sandbox for those that
+    need one, ``workbenches`` where standalone copies leave what they installed.
+    """
 
     profile: str
     threads: int
     display: Display
     sockets: Path
+    beside: Beside | None = None
+    workbenches: Path | None = None
 
 
 def execute(
@@ -61,22 +68,26 @@ def execute(
     CatalogError
         When the machine lacks what a notebook needs, or another command runs it.
     Interrupted
-        On Ctrl-C or SIGTERM, after every kernel was ended.
+        On Ctrl-C or SIGTERM, after every kernel and the sandbox were ended.
     """
     _able(entries, profile)
     with (
         _locked(root, entries),
         tempfile.TemporaryDirectory(prefix="verify-") as sockets,
         _signals_raise(),
+        contextlib.ExitStack() as stack,
         display.choose(show) as screen,
     ):
-        crew.prepare()
+        crew.prepare()  # loads while the sandbox starts
+        box = stack.enter_context(beside.started(root, entries, profile, screen.say))
         waiting = budget.needs(entries, profile)
         accelerated = any(need.gpu for need in waiting)
         purse = Budget.of_machine(jobs, accelerated)
         threads = machine.cores() // max(1, len(purse.gpus)) if accelerated else 1
         screen.say(f"{len(waiting)} to run, {purse.words()}")
-        options = Options(profile, max(1, threads), screen, Path(sockets))
+        benches = stack.enter_context(sandbox.shared(root, entries, profile))
+        sockets = Path(sockets)
+        options = Options(profile, max(1, threads), screen, sockets, box, benches)
         return _execute_all(waiting, purse, options)
 
 
@@ -142,16 +153,19 @@ def _start(need: Need, gpu: str | None, options: Options) -> Flight | Receipt:
         expected=need.seconds,
         gpu=gpu,
         threads=options.threads,
+        beside=options.beside if beside.needed(entry, profile) else None,
+        workbenches=options.workbenches,
     )
 
 
 def _problem(entry: Entry, receipt: Receipt) -> str | None:
     """Say what forbids a run before it begins, or None."""
-    parameters = receipt.parameters
-    unknown = [n for n in parameters["injected"] if n not in parameters["published"]]
+    parameters, chosen = receipt.parameters, entry.profiles[receipt.profile]
+    asked = {**parameters["injected"], **chosen.again}
+    unknown = [name for name in asked if name not in parameters["published"]]
     if unknown:
         return f"no cell tagged 'parameters' assigns: {', '.join(unknown)}"
-    if entry.profiles[receipt.profile].alone:
+    if chosen.alone:
         return sandbox.lacking()  # it brings its own packages
     absent = machine.missing(entry.packages)
     if absent:

@@ -80,6 +80,9 @@ class Receipt:
         The sha256 of the executed notebook; None when it did not run to its end.
     alone : mapping or None
         What a run of the standalone copy showed; see ``verify.standalone.sandbox``.
+    sandbox : mapping or None
+        ``versions`` of the MLflow sandbox that ran beside it, and which of its parts
+        are ``doubles``. The file has no such key where none ran.
     """
 
     notebook: str
@@ -105,6 +108,7 @@ class Receipt:
     skip: Mapping[str, str] | None = None
     stderr: tuple[Mapping[str, Any], ...] = ()
     alone: Mapping[str, Any] | None = None
+    sandbox: Mapping[str, Any] | None = None
     schema: int = SCHEMA
 
 
@@ -168,6 +172,7 @@ def read(path: Path) -> Receipt:
         raise ReceiptError(f"receipt {path.name} is not of schema {SCHEMA}")
     seal = data.pop("seal", None)
     wanted = {field.name for field in fields(Receipt)}
+    wanted -= {"sandbox"} - set(data)
     if set(data) != wanted:
         differing = ", ".join(sorted(set(data) ^ wanted))
         raise ReceiptError(f"receipt {path.name} lacks or adds: {differing}")
@@ -181,6 +186,8 @@ def read(path: Path) -> Receipt:
 def write(path: Path, receipt: Receipt) -> None:
     """Write one receipt, sealed, beside its place, then move it there."""
     data = json.loads(json.dumps(asdict(receipt), allow_nan=False))
+    if receipt.sandbox is None:
+        del data["sandbox"]
     sealed = {"schema": receipt.schema, **data, "seal": digest.text_digest(data)}
     write_text(path, json.dumps(sealed, indent=1) + "\n")
 
@@ -372,8 +379,8 @@ def _paths(entry: Entry, receipt: Receipt, now: digest.Key) -> list[str]:
     paths: list[str] = []
     for part, files in places.items():
         paths += files if before.get(part) != after[part] else []
-    for part in ("snippets", "fixtures"):
-        old, new = before.get(part, {}), after[part]
+    for part in ("snippets", "fixtures", "sandbox"):
+        old, new = before.get(part, {}), after.get(part, {})
         paths += [path for path in {*old, *new} if old.get(path) != new.get(path)]
     return paths
 

@@ -131,7 +131,7 @@ def _date(value: Any, today: datetime.date) -> datetime.date:
 
 
 def _lacks(need: Any) -> str | None:
-    """``lacks: cuda``, ``npu`` or ``cluster``: skip where the machine has none."""
+    """``lacks: cuda``, ``npu``, ``sandbox``…: skip where the machine has none."""
     if need not in machine.PROBES:
         raise SkipError(f"probe lacks knows {', '.join(machine.PROBES)}, not {need!r}")
     return machine.lacks(need)

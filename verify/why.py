@@ -42,6 +42,7 @@ def explain(entry: Entry, profile: str) -> Iterator[str]:
     yield from _mapping("injected parameter", before, after, "parameters")
     yield from _modules(entry, before, after)
     yield from _mapping("fixture", before, after, "fixtures", shown=False)
+    yield from _mapping("sandbox file", before, after, "sandbox", shown=False)
     yield from _mapping("locked version of", before, after, "versions")
 
 
@@ -101,7 +102,7 @@ def _mapping(
     shown: bool = True,
 ) -> Iterator[str]:
     """Name each item of a part that changed, with both values where they say much."""
-    old, new = before[part], after[part]
+    old, new = before.get(part, {}), after.get(part, {})
     for name in sorted({*old, *new}):
         was, now = old.get(name, "none"), new.get(name, "none")
         if was != now:

@@ -42,6 +42,15 @@ version = "1.2.3"
 [tool.handbook.oldest]
 """
 ALONE = {"profiles": {"standalone": {"alone": True}}, "packages": ["torch"]}
+SMALLER = {"alone": True, "again": {"size": 1}}
+# Its second run passes only where it finds what the first one wrote.
+AGAIN = """
+from pathlib import Path
+if size == 2:
+    Path("outputs").mkdir()
+    Path("outputs", "first").touch()
+print(size, Path("outputs", "first").exists() or 1 / 0)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +90,10 @@ def small(make_handbook: Callable[[], Handbook], workbench: Path) -> Handbook:
     for name, last in sick.items():
         book.notebook(name, *CELLS, last)
     expect = {"expect": {"area": {"equals": 4}}}
-    book.catalog(**{name: {**ALONE, **expect} for name in sick})
+    entries = {name: {**ALONE, **expect} for name in sick}
+    book.notebook("again", *CELLS, AGAIN)
+    entries["again"] = {**ALONE, **expect, "profiles": {"standalone": SMALLER}}
+    book.catalog(**entries)
     return book
 
 
@@ -115,6 +127,53 @@ def test_a_file_that_nobody_asked_for_is_red(small, done):
     assert found["reason"] == "it left behind what nobody asked for: notes.txt"
 
 
+def test_the_second_run_may_do_less_and_the_first_is_judged(small, done):
+    found = receipt(small, "again")
+    assert found["status"] == "passed", found["reason"]
+    assert found["alone"]["again"] == {"size": 1}
+    assert [o["value"] for o in found["outcomes"]] == [4]
+    copy = small.root / "_build" / "executed" / "standalone" / "again.ipynb"
+    assert "2 True" in copy.read_text() and "1 True" not in copy.read_text()
+    assert receipt(small, "good")["alone"]["again"] == {}
+
+
+def test_what_the_second_run_does_is_part_of_the_key(small, done):
+    text = (small.root / "notebooks" / "catalog.yml").read_text()
+    smaller = text.replace("size: 1", "size: 0")
+    assert smaller != text
+    small.write("notebooks/catalog.yml", smaller)
+    status = small.verify("status").text
+    small.write("notebooks/catalog.yml", text)
+    assert re.search(r"again +standalone +stale .*the code of the standalone", status)
+
+
+def test_the_same_first_cell_installs_once_in_a_command(small, done):
+    by = {name: receipt(small, name)["alone"] for name in ("good", "writes", "again")}
+    assert all(one["network"] == "none" for one in by.values())
+    origins = {one["installed_by"] for one in by.values()}
+    assert None in origins and len(origins) > 1, origins
+    assert origins <= {None, *by}
+
+
+def test_a_later_run_starts_from_what_an_earlier_one_installed(workbench, tmp_path):
+    one, two, other = (tmp_path / f"{name}.standalone" for name in "abc")
+    for job in (one, two, other):
+        job.mkdir()
+    with Sandbox.made(one, tmp_path, "install()") as box:
+        script = box.venv / "bin" / "tool"
+        script.write_text(f"#!{box.venv}/bin/python\nimport sys; print(sys.prefix)\n")
+        script.chmod(0o755)
+        (box.venv / "added.txt").write_text("1")
+        box.keep()
+    assert not (one / "sandbox").exists()
+    with Sandbox.made(two, tmp_path, "install()") as box:
+        assert (box.venv / "added.txt").exists() and box.installed_by == "a"
+        told = subprocess.run([box.venv / "bin" / "tool"], capture_output=True)
+        assert told.stdout.decode().strip() == str(box.venv)
+    with Sandbox.made(other, tmp_path, "install(more)") as box:
+        assert not (box.venv / "added.txt").exists() and box.installed_by is None
+
+
 def test_the_network_is_cut_even_to_this_machine(small, done):
     reason = receipt(small, "calls")["reason"]
     assert re.search(r"OSError: \[Errno \d+\] Network is unreachable", reason)
@@ -131,13 +190,15 @@ def test_a_copy_that_only_runs_once_is_red(small, done):
 def test_the_workbench_is_gone_afterwards(small, done):
     homes = [job / "sandbox" for job in (small.root / "_build" / "jobs").iterdir()]
     assert homes and not any(home.exists() for home in homes)
-    assert not any(Sandbox(home, home).temporary.exists() for home in homes)
+    boxes = [Sandbox(home, home, home) for home in homes]
+    assert not any(box.temporary.exists() for box in boxes)
+    assert not [home for home in homes if "workbenches-" in str(home)]
 
 
 def test_workers_meet_at_a_socket_however_deep_the_checkout_is(workbench, tmp_path):
     deep = tmp_path / ("deep" * 30)
     deep.mkdir()
-    with Sandbox.made(deep) as box:
+    with Sandbox.made(deep, tmp_path, "install()") as box:
         code = "from multiprocessing import Manager; print(Manager().list([1]))"
         here = {**os.environ, **box.environment}
         told = subprocess.run(

@@ -65,6 +65,14 @@ def test_a_missing_fixture_is_an_error(handbook: Handbook):
             "notebooks.one.profiles.cpu.needs: unknown need 'tpu'",
         ),
         (
+            {"profiles": {"cpu": {"needs": ["sandbox"], "alone": True}}},
+            "notebooks.one.profiles.cpu: a copy that runs alone has no network",
+        ),
+        (
+            {"profiles": {"cpu": {"again": {"steps": 1}}}},
+            "notebooks.one.profiles.cpu.again: only a profile with alone: true",
+        ),
+        (
             {"profiles": {"cpu": {"parameters": {"x": float("nan")}}}},
             "notebooks.one.profiles.cpu.parameters: is not plain JSON",
         ),

@@ -105,6 +105,14 @@ def test_a_file_that_is_gone_is_judged(settled, make_handbook):
     assert "started" in text
 
 
+def test_the_sandbox_is_part_of_the_state_down_to_its_node_programs():
+    below = {
+        path.removeprefix(unchanged.HERE) for path in unchanged._files(unchanged.HERE)
+    }
+    parts = ("state.py", "node/proxy.mjs", "node/package-lock.json")
+    assert below >= {f"/sandbox/{part}" for part in parts}
+
+
 def test_verify_itself_and_the_python_are_part_of_the_state(settled, monkeypatch):
     words = ["--root", str(settled.root), "run"]
     was = unchanged.state(str(settled.root), words)

@@ -22,6 +22,8 @@ from verify.sphinx_ext.receipt_box import skip_words
 from verify.sphinx_ext.render import html
 from verify.sphinx_ext.timeline import timeline
 
+NEEDED = {"sandbox": "the MLflow sandbox"}
+
 
 class EvidenceDirective(SphinxDirective):
     """The common part: read again on every build, and report errors in place."""
@@ -95,7 +97,8 @@ def why_words(proof: Proof) -> str | None:
         return f"{skip_words(proof)} The probe saw: {seen}. Owner: {owner}."
     needs = proof.entry.profiles[proof.profile].needs
     if proof.state == "never-run" and needs and not on_record(proof):
-        return f"Needs {words.listed(needs)}; no run on such a machine is on record."
+        told = words.listed([NEEDED.get(need, need) for need in needs])
+        return f"Needs {told}; no run on such a machine is on record."
     return words.sentence(proof.verdict.reason or proof.word)
 
 

@@ -2,27 +2,31 @@
 network, and nothing of this repository on the path.
 
 The workbench has torch and a kernel. Everything else comes from what the notebook's
-first cell installs, out of a folder of wheels.
+first cell installs, out of a folder of wheels. Where two notebooks have the same first
+cell, to the byte, one command installs once: the later run begins with a copy of the
+workbench that the earlier one left, once that had passed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from verify import machine, versions
+from verify.catalog import Entry
 from verify.receipts import Receipt
-from verify.source import read_notebook
+from verify.source import read_notebook, source_of
 
-RUNS = 2  # the first installs, the second finds all in place
+ORIGIN = "origin"  # names the run that filled a shared workbench, and where
 QUICK = 3.0  # seconds: what the first cell may take when nothing is missing
 ALLOWED = ("outputs",)  # what a notebook with its published parameters writes
 LIST = """
@@ -51,20 +55,35 @@ class Sandbox:
     home : Path
         Holds the virtual environment and the home folder.
     template : Path
-        The workbench that it is a copy of.
+        The bare workbench.
+    shared : Path
+        Where runs with the same first cell leave their workbench to each other.
+    installed_by : str or None
+        The run that had installed what this one found installed.
     """
 
     home: Path
     template: Path
+    shared: Path
+    installed_by: str | None = None
 
     @classmethod
-    def made(cls, folder: Path) -> Sandbox:
-        """Copy the workbench into a job's folder; files are links where possible."""
+    def made(cls, folder: Path, workbenches: Path, first_cell: str) -> Sandbox:
+        """Copy a workbench into a job's folder; files are links where possible.
+
+        It is the one that the same first cell filled before, else the bare one.
+        """
         template = Path(os.environ["HANDBOOK_WORKBENCH_PYTHON"]).parents[1]
-        box = cls(folder / "sandbox", template)
+        shared = workbenches / hashlib.sha256(first_cell.encode()).hexdigest()
+        told = shared / ORIGIN
+        origin = told.read_text("utf-8").splitlines() if told.is_file() else None
+        box = cls(folder / "sandbox", template, shared, origin and origin[0])
         box._remove()  # a killed run may have left one
         box.home.mkdir(parents=True)
-        shutil.copytree(template, box.venv, symlinks=True, copy_function=_link)
+        base = shared / "venv" if origin else template
+        shutil.copytree(base, box.venv, symlinks=True, copy_function=_link)
+        if origin:
+            _move_scripts(box.venv, origin[1])
         for place in (box.home / "home", box.temporary):
             place.mkdir()
         return box
@@ -108,6 +127,7 @@ class Sandbox:
             "TMPDIR": str(self.temporary),
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_INDEX": "1",
+            "PIP_ROOT_USER_ACTION": "ignore",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_FIND_LINKS": os.environ["HANDBOOK_WHEELS"],
             "PYTHONNOUSERSITE": "1",
@@ -139,6 +159,7 @@ class Sandbox:
         size = Path(notebook).stat().st_size
         alone = {
             "runs": len(runs),
+            "installed_by": self.installed_by,
             "seconds": [round(sum(run.values()), 1) for run in runs],
             "first_cell_seconds": [run[first] for run in runs],
             "installed": len(here.keys() - before.keys()),
@@ -152,6 +173,33 @@ class Sandbox:
             "alone": alone,
             "packages": {name: here[name] for name in packages if name in here},
         }
+
+    def keep(self) -> None:
+        """Leave this workbench, which has proven itself, to runs that begin later."""
+        beside = self.home / "shared"
+        beside.mkdir()
+        told = f"{self.home.parent.name.partition('.')[0]}\n{self.venv}\n"
+        (beside / ORIGIN).write_text(told, encoding="utf-8")
+        os.replace(self.venv, beside / "venv")
+        with contextlib.suppress(OSError):  # another one was faster: both are as good
+            os.replace(beside, self.shared)
+
+
+@contextlib.contextmanager
+def shared(root: Path, entries: Sequence[Entry], profile: str) -> Iterator[Path | None]:
+    """Give a command a folder in which its runs leave workbenches to each other."""
+    if not any(entry.profiles[profile].alone for entry in entries):
+        yield None
+        return
+    jobs = root / "_build" / "jobs"
+    with tempfile.TemporaryDirectory(prefix="workbenches-", dir=jobs) as folder:
+        yield Path(folder)
+
+
+def first_cell(notebook: Path | str) -> str:
+    """Return the code of a notebook's first code cell."""
+    cells = read_notebook(notebook)["cells"]
+    return next(source_of(cell) for cell in cells if cell["cell_type"] == "code")
 
 
 def problem(receipt: Receipt) -> str | None:
@@ -179,6 +227,20 @@ def _link(source: str, target: str) -> None:
         os.link(source, target, follow_symlinks=False)
     except OSError:
         shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _move_scripts(venv: Path, origin: str) -> None:
+    """Have the scripts of a copied environment start its own Python."""
+    old, new = origin.encode(), str(venv).encode()
+    for path in (venv / "bin").iterdir():
+        if path.is_symlink() or not path.is_file():
+            continue
+        text = path.read_bytes()
+        if text.startswith(b"#!") and old in text:
+            mode = path.stat().st_mode
+            path.unlink()  # the file is a link to the one that it was copied from
+            path.write_bytes(text.replace(old, new))
+            path.chmod(mode)
 
 
 def _distributions(venv: Path) -> dict[str, str]:

@@ -1,0 +1,127 @@
+"""Searches what a run left for secrets; it names the place and never the value."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from verify.outcomes import numbered
+
+SHORTEST = 6  # characters: a shorter line is no secret that one could search for
+REDACTED = "[secret]"
+TOKEN = "a JSON web token"
+# Three parts with dots between them, or five where it is encrypted; the first is JSON
+# in base64url and so begins with eyJ. RFC 7515 section 3.1 and RFC 7516 section 3.1.
+COMPACT = re.compile(
+    r"eyJ[\w-]{8,}\.(?:eyJ[\w-]{5,}\.[\w-]*|[\w-]*\.[\w-]{8,}\.[\w-]{4,}\.[\w-]{8,})"
+)
+
+
+@dataclass(frozen=True)
+class Secret:
+    """One secret: the file that holds it, and the texts that would give it away."""
+
+    name: str
+    texts: tuple[str, ...] = field(repr=False)
+
+
+def secrets(*folders: Path) -> tuple[Secret, ...]:
+    """Read every secret in some folders.
+
+    Of a file with several lines each one counts, of a JSON file each text whose key
+    says that it is a token.
+    """
+    found = []
+    for path in (path for folder in folders for path in sorted(folder.glob("*"))):
+        if path.is_file():
+            text = path.read_text(encoding="utf-8", errors="replace")
+            lines = _tokens(text) if path.suffix == ".json" else text.splitlines()
+            texts = tuple(line for line in map(str.strip, lines) if _is_secret(line))
+            found.append(Secret(path.name, texts))
+    return tuple(found)
+
+
+def _tokens(text: str) -> list[str]:
+    """Return what a token file keeps: ``id_token``, ``refresh_token`` and the like."""
+    try:
+        kept = json.loads(text)
+    except json.JSONDecodeError:  # a file that is being written holds no whole token
+        return []
+    values = {key: value for key, value in kept.items() if isinstance(value, str)}
+    return [value for key, value in values.items() if key.endswith("_token")]
+
+
+def names(text: str, known: Sequence[Secret]) -> list[str]:
+    """Name the secrets that a text shows, tokens of any kind among them."""
+    shown = [one.name for one in known if any(t in text for t in one.texts)]
+    return [*shown, TOKEN] if COMPACT.search(text) else shown
+
+
+def in_notebook(notebook: Mapping, known: Sequence[Secret]) -> list[str]:
+    """Say which cells of a notebook show which secrets, a phrase each."""
+    found = []
+    for number, cell in numbered(notebook):
+        text = "\n".join(_texts(cell))
+        found += [f"cell {number} shows {name}" for name in names(text, known)]
+    return found
+
+
+def in_files(folder: Path, known: Sequence[Secret]) -> list[str]:
+    """Say which files of a run's folder show which secrets, a phrase each."""
+    found = []
+    for path in sorted(folder.iterdir()):
+        if path.is_file() and path.suffix != ".ipynb":
+            text = path.read_text(encoding="utf-8", errors="replace")
+            found += [f"{path.name} shows {name}" for name in names(text, known)]
+    return found
+
+
+def redacted(value: Any, known: Sequence[Secret]) -> Any:
+    """Return a value of JSON with every secret in its texts replaced."""
+    if isinstance(value, str):
+        for text in sorted((t for one in known for t in one.texts), key=len)[::-1]:
+            value = value.replace(text, REDACTED)
+        return COMPACT.sub(REDACTED, value)
+    if isinstance(value, list):
+        return [redacted(item, known) for item in value]
+    if isinstance(value, dict):
+        return {key: redacted(item, known) for key, item in value.items()}
+    return value
+
+
+def redact_files(folder: Path, known: Sequence[Secret]) -> None:
+    """Take the secrets out of a run's files, so that nobody publishes them later."""
+    for path in folder.iterdir():
+        if not path.is_file():
+            continue
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if path.suffix == ".ipynb":
+            text = json.dumps(redacted(json.loads(text), known), indent=1)
+        else:
+            text = redacted(text, known)
+        path.write_text(text, encoding="utf-8")
+
+
+def _is_secret(line: str) -> bool:
+    """Say whether a line could be a secret; the frame of a PEM file is none."""
+    return len(line) >= SHORTEST and not line.startswith("-----")
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a cell; a source in several lines is one text."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        joined = all(isinstance(item, str) for item in value)
+        yield from ["".join(value)] if joined else _all(value)
+    elif isinstance(value, Mapping):
+        yield from _all(value.values())
+
+
+def _all(values: Any) -> Iterator[str]:
+    for value in values:
+        yield from _texts(value)
