@@ -65,11 +65,12 @@ ENVIRONMENTS = {
 # takes 10 s and 150 MB instead of a minute and a gigabyte.
 ON_TOP_OF = {"sandbox": "notebooks"}
 
-# npm project -> its folder, and the oldest Node.js (major version) that runs it.
+# npm project -> what it is made of. The sandbox copies its programs itself.
 NODE_PROJECTS = {
-    "mdx-node": (ROOT / "verify" / "export" / "site", 20),
-    "sandbox-node": (ROOT / "verify" / "sandbox" / "node", 20),
+    "mdx-node": [ROOT / "verify" / "export" / "site"],
+    "sandbox-node": sorted((ROOT / "verify" / "sandbox" / "node").glob("*.json")),
 }
+OLDEST_NODE = 20  # its major version
 
 JUPYTER_BOOK = "from jupyter_book.cli.main import main; main()"
 CATALOG = ROOT / "notebooks" / "catalog.yml"
@@ -443,15 +444,20 @@ def node_modules(session: nox.Session, name: str) -> Path:
 
 def install_node_modules(name: str) -> str:
     """Install an npm project when it changed; return what is missing for that."""
-    (source, oldest), home = NODE_PROJECTS[name], NOX / "env" / name
-    if lacks := lacks_node(oldest):
+    if lacks := lacks_node():
         return lacks
-    wanted, stamp = digest_of([source]), home / "made-from"
+    sources, home = NODE_PROJECTS[name], NOX / "env" / name
+    wanted, stamp = digest_of(sources), home / "made-from"
     if stamp.exists() and stamp.read_text() == wanted:
         return ""
     say(f"making {home.relative_to(ROOT)} (once for its lock)")
     shutil.rmtree(home, ignore_errors=True)
-    shutil.copytree(source, home, ignore=shutil.ignore_patterns("node_modules"))
+    home.mkdir(parents=True)
+    for source in sources:
+        if source.is_dir():
+            shutil.copytree(source, home, dirs_exist_ok=True)
+        else:
+            shutil.copy(source, home)
     # Not `npm ci`: it insists on programs for every platform, and not each registry
     # offers them all. The versions are the lock's either way.
     command = "npm install --no-save --no-audit --no-fund --loglevel=error".split()
@@ -461,13 +467,13 @@ def install_node_modules(name: str) -> str:
     return ""
 
 
-def lacks_node(oldest: int) -> str:
+def lacks_node() -> str:
     """Say what is missing of Node.js, or nothing."""
     if not (shutil.which("node") and shutil.which("npm")):
-        return f"node and npm are missing: install Node.js {oldest} or newer."
+        return f"node and npm are missing: install Node.js {OLDEST_NODE} or newer."
     found = subprocess.check_output(["node", "--version"], text=True).strip()
-    if int(re.match(r"v(\d+)", found)[1]) < oldest:
-        return f"Node.js {found} is too old: install {oldest} or newer."
+    if int(re.match(r"v(\d+)", found)[1]) < OLDEST_NODE:
+        return f"Node.js {found} is too old: install {OLDEST_NODE} or newer."
     return ""
 
 

@@ -142,7 +142,7 @@ def test_what_is_missing_of_node_is_said(front, monkeypatch, tmp_path, printed, 
         (program := tmp_path / name).write_text(f"#!/bin/sh\necho {printed}\n")
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}")
-    assert front.lacks_node(20) == lacks
+    assert front.lacks_node() == lacks
 
 
 def test_without_node_the_sandbox_is_left_out_and_said(front, monkeypatch, capsys):

@@ -37,8 +37,9 @@ def up(given: argparse.Namespace) -> int:
         _end_like_an_interrupt()
     sandbox = life.up(given.folder, tied=given.with_me)
     folder = "" if given.folder is None else f" --folder {shlex.quote(given.folder)}"
+    shell = f"python3 noxfile.py -s sandbox -- env alice{folder}"
     print(f"The sandbox is up after {time.monotonic() - began:.1f} s: {sandbox.mlflow}")
-    print(f'Use it as alice: eval "$(python -m verify.sandbox env alice{folder})"')
+    print(f'Use it as alice: eval "$({shell})"')
     if given.with_me:
         print("Ctrl-C ends it.", flush=True)
         try:
