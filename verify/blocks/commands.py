@@ -52,6 +52,33 @@ TWO = "tests/snippets/test_backends.py::test_two_processes_train_like_one"
 BENCH = "takes minutes alone on a machine, in an environment of its own"
 RESOLVER = "asks a package index"
 MINUTES = "takes minutes"
+CLUSTER = "needs a cluster"
+GUIDE = "tests/sandbox/test_guide.py"
+GUIDE += "::test_a_reader_of_the_guide_owns_the_run_that_it_leads_to"
+# What the guide to MLflow behind single sign-on has its reader paste, in order.
+SIGN_IN = r"""
+export HANDBOOK=https://handbook.example.com
+pip install --no-deps "$HANDBOOK/downloads/wheels/fine_tuning_handbook_snippets-0.1.0-py3-none-any.whl"
+mkdir -p ~/.config/mlflow-sso && chmod 700 ~/.config/mlflow-sso
+read -rsp "Password: " secret && printf '%s' "$secret" > ~/.config/mlflow-sso/password
+read -rsp "Client secret: " secret && printf '%s' "$secret" > ~/.config/mlflow-sso/client-secret
+export MLFLOW_TRACKING_URI=https://platform.example.com/clusters/global/mlflow
+export MLFLOW_WORKSPACE=team-a
+export MLFLOW_TRACKING_AUTH=oidc
+export MLFLOW_ALLOW_HTTP_REDIRECTS=false
+export MLFLOW_TRACKING_SERVER_CERT_PATH=/etc/platform/ca.pem
+export MLFLOW_SSO_ISSUER=https://platform.example.com/dex
+export MLFLOW_SSO_REDIRECT_URI=https://platform.example.com/oauth2/callback
+export MLFLOW_SSO_CLIENT_ID=mlflow-proxy
+export MLFLOW_SSO_CLIENT_SECRET_FILE=~/.config/mlflow-sso/client-secret
+export MLFLOW_SSO_USERNAME=alice
+export MLFLOW_SSO_PASSWORD_FILE=~/.config/mlflow-sso/password
+export MLFLOW_SSO_LOGIN=platform
+export MLFLOW_SSO_CA_BUNDLE=/etc/platform/ca.pem
+unset MLFLOW_TRACKING_TOKEN MLFLOW_TRACKING_USERNAME MLFLOW_TRACKING_PASSWORD
+python -m snippets.mlflow_auth login
+python -m snippets.journal outputs/journal.jsonl
+""".strip()  # noqa: E501, a command is one line
 
 ROWS = (
     Row(f"{DOOR} status"),
@@ -142,6 +169,14 @@ ROWS = (
         "vllm serve BASE --enable-lora --lora-modules tickets=outputs/run "
         "--max-lora-rank 16",
         VLLM,
+    ),
+    *(Row(line, "is pasted by another test", GUIDE) for line in SIGN_IN.splitlines()),
+    Row("kubectl create -f review.yaml -o jsonpath='{.status.allowed}'", CLUSTER),
+    Row(
+        "kubectl create secret generic mlflow-sso "
+        '--from-file="$HOME/.config/mlflow-sso/password" '
+        '--from-file="$HOME/.config/mlflow-sso/client-secret"',
+        CLUSTER,
     ),
 )
 
