@@ -279,7 +279,8 @@ def serve(session: nox.Session) -> None:
 @job
 def bench(session: nox.Session) -> None:
     """Measure speed beside other tools. `-- --keep` for the page, `-- --notebooks`."""
-    within(session, "bench", "-m", "verify.bench", *session.posargs, **pythons())
+    more = {**pythons(), **sandbox_parts(session)}
+    within(session, "bench", "-m", "verify.bench", *session.posargs, **more)
 
 
 @job

@@ -49,6 +49,9 @@ def test_every_requirement_of_a_good_bench_holds(data):
         ("large-build", ("large", "build", "seconds"), [20.0] * 3, "—"),
         ("large-blocks", ("large", "blocks", "seconds"), [20.0] * 3, "—"),
         ("large-parser", ("large", "parser", "seconds"), [1.0] * 3, "—"),
+        ("sandbox-up", ("sandbox", "up"), [8.01] * 3, "—"),
+        ("sandbox-down", ("sandbox", "down"), [2.01] * 3, "—"),
+        ("sandbox-megabytes", ("sandbox", "megabytes"), [451] * 3, "—"),
         ("changed-ran", ("answers", "tools", "verify", "ran"), NAMES, "—"),
         ("changed-ran", ("answers", "tools", "verify", "ran"), ODD[:4], "—"),
         ("changed-right", ("answers", "tools", "verify", "after"), STALE, "—"),
@@ -125,8 +128,9 @@ def test_a_bench_of_too_few_runs_is_not_kept(monkeypatch, capsys, words):
 def test_a_part_of_a_bench_is_not_kept_but_is_judged(monkeypatch, capsys, data):
     for name in (bench.BOOK, bench.TOOLS):
         monkeypatch.setenv(name, "python")
-    assert bench.main(["--keep", "--large"]) == 1
-    assert "--keep asks for a whole bench" in capsys.readouterr().err
+    for word in ("--large", "--sandbox"):
+        assert bench.main(["--keep", word]) == 1
+        assert "--keep asks for a whole bench" in capsys.readouterr().err
     part = {"large": data["large"]}
     names = ["large-build", "large-blocks", "large-parser"]
     assert list(judged(part)) == names and bench.also(part) == []

@@ -2,7 +2,7 @@
 
 ``-- --keep`` also writes ``receipts/bench.json``, from which the page is made;
 ``-- --notebooks`` adds the real notebooks and the book; ``-- --quick`` tries it out;
-``-- --large`` measures only what a large book takes.
+``-- --large`` measures only what a large book takes, ``-- --sandbox`` only the sandbox.
 A requirement that is missed makes it fail.
 """
 
@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from verify import machine
 from verify.bench import cases, handbook, imports, published, results, tree, where
 from verify.bench.clock import BenchError, say
 
@@ -66,15 +67,19 @@ def measure(given: argparse.Namespace) -> dict[str, Any]:
         "machine": where.machine(),
         "load": {"runs": given.runs, "quick": given.quick, "waits": list(waits)},
     }
+    part = given.large or given.sandbox
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder = Path(name)
-        if not given.large:
+        if not part:
             found["versions"] = where.versions(python)
             found |= _notebooks(folder, python, given.runs, waits)
-        pages = tree.FEW if given.quick else tree.PAGES
-        pythons = (python, os.environ[TOOLS])
-        found["large"] = cases.large(folder / "large", pages, pythons, given.runs)
-    if not given.large:
+        if given.sandbox or not part:
+            found |= _sandbox(folder, given.runs)
+        if given.large or not part:
+            pages = tree.FEW if given.quick else tree.PAGES
+            pythons = (python, os.environ[TOOLS])
+            found["large"] = cases.large(folder / "large", pages, pythons, given.runs)
+    if not part:
         found["imports"] = _imports(given.runs)
     if given.notebooks:
         found["figures"] = published.measure(ROOT, os.environ[NOTEBOOKS], given.runs)
@@ -95,6 +100,17 @@ def _notebooks(
     rounds = found["scaling"]["rounds"]
     found["busy"] = cases.busy(folder / "busy", rounds, runs)
     return found
+
+
+def _sandbox(folder: Path, runs: int) -> dict[str, Any]:
+    """Start and end the MLflow sandbox, where the machine can."""
+    if lacks := machine.lacks("sandbox"):
+        say(f"the MLflow sandbox is not measured: {lacks}")
+        return {}
+    if NOTEBOOKS not in os.environ:
+        say(f"{NOTEBOOKS} is not set: the MLflow sandbox is not measured")
+        return {}
+    return {"sandbox": cases.sandbox(folder, ROOT, os.environ[NOTEBOOKS], runs)}
 
 
 def table(judged: Sequence[results.Row], colored: bool) -> list[str]:
@@ -149,8 +165,10 @@ def _check(given: argparse.Namespace) -> None:
     for name in (BOOK, TOOLS, *([NOTEBOOKS] if given.notebooks else ())):
         if name not in os.environ:
             raise BenchError(f"{name} is not set: run python3 noxfile.py -s bench")
-    if given.keep and given.large:
-        raise BenchError("--keep asks for a whole bench: leave out --large")
+    if given.keep and (given.large or given.sandbox):
+        raise BenchError(
+            "--keep asks for a whole bench: leave out --large and --sandbox"
+        )
     if given.keep and (given.quick or given.runs < ENOUGH):
         raise BenchError(
             f"--keep asks for {ENOUGH} full runs or more, or its medians say little"
@@ -171,6 +189,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--large", action="store_true", help="measure only what a large book takes"
+    )
+    parser.add_argument(
+        "--sandbox", action="store_true", help="measure only the MLflow sandbox"
     )
     return parser
 

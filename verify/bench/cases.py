@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +11,7 @@ from statistics import median
 from typing import Any
 
 from verify.bench import handbook, tools, tree
-from verify.bench.clock import BenchError, in_turns, repeated, say, timed
+from verify.bench.clock import BenchError, Done, in_turns, repeated, say, timed
 from verify.bench.handbook import Handbook
 from verify.bench.tools import JupyterBook, JupyterCache, Shown, Verify
 
@@ -177,6 +178,50 @@ def large(
             **repeated(runs, read, "a megabyte of MDX read"),
         },
     }
+
+
+def sandbox(folder: Path, root: Path, python: str, runs: int) -> dict[str, Any]:
+    """Start the MLflow sandbox, ask how much memory it has, end it.
+
+    Parameters
+    ----------
+    folder : Path
+        A folder in which the sandbox gets its own.
+    root : Path
+        The checkout.
+    python : str
+        The notebooks' Python, which starts it.
+    runs : int
+        How often. One more comes first, which may compile modules and make the
+        template of the database.
+
+    Returns
+    -------
+    dict
+        ``up`` and ``down`` in seconds, ``megabytes`` (PSS of its three processes).
+    """
+    found: dict[str, Any] = {"up": [], "down": [], "megabytes": []}
+    where = ["--folder", str(folder / "sandbox")]
+
+    def ask(word: str) -> Done:
+        command = [python, "-m", "verify.sandbox", word, *where]
+        return timed(command, root, PYTHONPATH=str(root))
+
+    try:
+        for number in range(runs + 1):
+            up, said, down = ask("up"), ask("status").text, ask("down")
+            size = int(re.search(r"In all (\d+) MB", said)[1])
+            say(
+                f"the sandbox, {number} of {runs}: up {up.seconds:.1f} s, {size} MB, "
+                f"down {down.seconds:.1f} s"
+            )
+            if number:
+                found["up"].append(round(up.seconds, 4))
+                found["down"].append(round(down.seconds, 4))
+                found["megabytes"].append(size)
+    finally:
+        ask("down")
+    return found
 
 
 def _calibrated(folder: Path) -> int:

@@ -14,11 +14,15 @@ SCHEMA = 1
 KEPT = Path("receipts", "bench.json")
 KEYS = ("schema", "started", "commit", "dirty", "machine", "versions", "load")
 MEASURED = ("unchanged", "waiting", "busy", "overhead", "scaling", "answers", "imports")
-LATER = {"large": "a large book, block checks, and the reading of MDX"}
+LATER = {
+    "large": "a large book, block checks, and the reading of MDX",
+    "sandbox": "the MLflow sandbox",
+}
 FASTER = 10.0
 UNCHANGED_SECONDS = 1.0
 OVER_IDEAL = 1.15
 OVERHEAD_SECONDS = 0.5
+SANDBOX = {"up": (8, "s"), "down": (2, "s"), "megabytes": (450, "MB")}
 LARGE_SECONDS = {"build": 20.0, "blocks": 20.0, "parser": 1.0}
 
 
@@ -81,6 +85,7 @@ def rows(data: Mapping[str, Any]) -> list[Row]:
         "busy": lambda cold: _cold(cold, "busy", speedup(data)),
         "overhead": lambda times: [_overhead(times)],
         "large": _large,
+        "sandbox": _sandbox,
     }
     return [
         row
@@ -261,6 +266,24 @@ def _limited(name: str, what: str, times: Mapping[str, Any]) -> Row:
         f"< {limit:g} s",
         ours < limit,
     )
+
+
+def _sandbox(found: Mapping[str, Any]) -> list[Row]:
+    """Judge the MLflow sandbox by the clock and by the memory of its processes."""
+    told = {
+        "up": ("The MLflow sandbox, up", "the clock"),
+        "down": ("The MLflow sandbox, down", "the clock"),
+        "megabytes": ("The MLflow sandbox, in memory", "PSS of three processes"),
+    }
+    rows = []
+    for name, (what, beside) in told.items():
+        ours, (limit, unit) = median(found[name]), SANDBOX[name]
+        shown = f"{up(ours, 0 if unit == 'MB' else 1)} {unit}"
+        required = f"≤ {limit} {unit}"
+        holds = ours <= limit
+        row = f"sandbox-{name}"
+        rows.append(Row(row, what, beside, shown, "—", "—", required, holds))
+    return rows
 
 
 def _overhead(times: Mapping[str, Sequence[float]]) -> Row:
