@@ -12,12 +12,13 @@ import re
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 import requests
+import yaml
 
 from snippets.mlflow_auth import oidc
 from snippets.mlflow_auth.settings import Settings
@@ -220,17 +221,21 @@ def followed(reader, values) -> Followed:
     return Followed(printed, run)
 
 
-def asked(sandbox, token: str, run: str) -> requests.Response:
-    """Ask the server for a run of team-a, without the SDK and its plugins."""
-    ours = sandbox.environment("alice")
-    return requests.get(
-        f"{ours['MLFLOW_TRACKING_URI']}/api/2.0/mlflow/runs/get",
-        params={"run_id": run},
-        headers={"Authorization": f"Bearer {token}", "X-MLFLOW-WORKSPACE": "team-a"},
-        verify=ours["MLFLOW_SSO_CA_BUNDLE"],
-        allow_redirects=False,
-        timeout=30,
-    )
+def client(address: str, token: str, **verified: str) -> Callable[..., dict]:
+    """Return a call of MLflow's REST API in team-a, without the SDK and its plugins."""
+    web = requests.Session()
+    web.trust_env = False
+    web.headers["Authorization"] = f"Bearer {token}"
+    web.headers["X-MLFLOW-WORKSPACE"] = "team-a"
+
+    def call(method: str, path: str, **body: str) -> dict:
+        url, given = f"{address}/api/2.0/mlflow/{path}", {"timeout": 30, **verified}
+        told = {"params": body} if method == "GET" else {"json": body}
+        answer = web.request(method, url, allow_redirects=False, **told, **given)
+        answer.raise_for_status()
+        return answer.json()
+
+    return call
 
 
 def test_a_reader_of_the_guide_owns_the_run_that_it_leads_to(sandbox, reader, followed):
@@ -238,13 +243,14 @@ def test_a_reader_of_the_guide_owns_the_run_that_it_leads_to(sandbox, reader, fo
     assert f"server's record: {email}\n" in followed.printed[SDK]
     assert f"what the UI shows: {email}\n" in followed.printed[SDK]
     kept = reader.home / ".config" / "mlflow-sso" / "token.json"
-    mine = json.loads(kept.read_text())["id_token"]
-    found = asked(sandbox, mine, followed.run).json()["run"]
-    assert found["info"]["user_id"] == email
-    assert found["info"]["status"] == "FINISHED"
-    bob = Settings.from_environment(sandbox.environment("bob"))
-    other = asked(sandbox, oidc.login(bob).id_token.reveal(), followed.run)
-    assert other.status_code == 403 and email not in other.text
+    trusted = {"verify": str(sandbox.ca)}
+    mine = client(sandbox.mlflow, json.loads(kept.read_text())["id_token"], **trusted)
+    found = mine("GET", "runs/get", run_id=followed.run)["run"]["info"]
+    assert (found["user_id"], found["status"]) == (email, "FINISHED")
+    bob = oidc.login(Settings.from_environment(sandbox.environment("bob")))
+    other = client(sandbox.mlflow, bob.id_token.reveal(), **trusted)
+    with pytest.raises(requests.HTTPError, match="403"):
+        other("GET", "runs/get", run_id=followed.run)
     assert oct(kept.stat().st_mode & 0o777) == "0o600"
 
 
@@ -336,6 +342,35 @@ def test_the_registry_does_what_its_page_states(reader, followed):
     assert set(found["searched"]) <= set("[], ")
 
 
+# What a reader sees who names another workspace, or none.
+ELSEWHERE = """
+import os
+
+def seen(workspace):
+    mlflow.set_workspace(workspace)
+    return mlflow.get_experiment_by_name("first-steps").name
+
+here = os.environ["MLFLOW_WORKSPACE"]
+found = {name: said(lambda: seen(name)) for name in ("team-b", "nope", "Team_A", here)}
+print(json.dumps(found))
+"""
+WORKSPACE_SAYS = {
+    "team-b": "may not do this in the workspace",
+    "nope": "there is no workspace",
+    "Team_A": "must match the pattern",
+}
+
+
+def test_another_workspace_says_what_the_page_says(reader, followed):
+    reader.ask(STATED.partition("def said_of")[0])
+    found = json.loads(reader.ask(ELSEWHERE).splitlines()[-1])
+    assert found.pop("team-a") == "first-steps"
+    for workspace, text in WORKSPACE_SAYS.items():
+        assert text in found[workspace], (workspace, found[workspace])
+    page = (ROOT / "docs" / "how-to" / f"{SDK}.mdx").read_text(encoding="utf-8")
+    assert all(f"| `{text}` |" in page for text in WORKSPACE_SAYS.values())
+
+
 # A script that has the settings and the wheel, and no line of this handbook.
 STOCK = """
 python - <<'SCRIPT'
@@ -396,13 +431,54 @@ def test_a_token_without_the_claim_owns_a_run_as_whoever_it_says(sandbox):
     text = "\n---\n".join([*(path.read_text() for path in rules), JOB])
     sandbox.control("rbac", yaml=text)
     token = sandbox.secret("service-account.token")
-    api = f"{sandbox.mlflow_container}/api/2.0/mlflow"
-    web = requests.Session()
-    web.trust_env = False
-    web.headers["Authorization"] = f"Bearer {token}"
-    web.headers["X-MLFLOW-WORKSPACE"] = "team-a"
-    made = web.post(f"{api}/experiments/create", json={"name": "a-job"}, timeout=30)
-    asked_for = made.json() | {"user_id": "mallory"}
-    run = web.post(f"{api}/runs/create", json=asked_for, timeout=30).json()["run"]
-    sandbox.control("rbac", method="DELETE")
+    web = client(sandbox.mlflow_container, token)
+    experiment = web("POST", "experiments/create", name="a-job")
+    run = web("POST", "runs/create", **experiment, user_id="mallory")["run"]
     assert run["info"]["user_id"] == "mallory"
+
+
+# Everything but `delete`: what the table of permissions says that this still allows.
+ROLE = """
+apiVersion: rbac.authorization.k8s.io/v1
+kind: Role
+metadata: {name: mlflow-user, namespace: team-a}
+rules:
+  - apiGroups: [mlflow.kubeflow.org]
+    resources: [experiments, registeredmodels]
+    verbs: [get, list, create, update]
+"""
+
+
+def test_who_may_log_may_delete_runs_and_versions_but_no_experiment_or_model(sandbox):
+    rules = ROOT / "verify" / "sandbox" / "rbac"
+    role, binding = (rules / "team-a.yaml").read_text().split("---\n")
+    spaces = (rules / "namespaces.yaml").read_text()
+    sandbox.control("rbac", yaml="\n---\n".join([spaces, ROLE, binding]))
+    ours = Settings.from_environment(sandbox.environment("alice"))
+    web = client(sandbox.mlflow_service, oidc.login(ours).id_token.reveal())
+    experiment = web("POST", "experiments/create", name="no-delete")
+    run = web("POST", "runs/create", **experiment)["run"]["info"]["run_id"]
+    web("POST", "registered-models/create", name="no-delete")
+    named = {"name": "no-delete", "source": f"runs:/{run}/adapter", "run_id": run}
+    web("POST", "model-versions/create", **named)
+    web("DELETE", "model-versions/delete", name="no-delete", version="1")
+    web("POST", "runs/delete", run_id=run)
+    for method, path, body in (
+        ("POST", "experiments/delete", experiment),
+        ("DELETE", "registered-models/delete", {"name": "no-delete"}),
+    ):
+        with pytest.raises(requests.HTTPError, match="403"):
+            web(method, path, **body)
+
+
+def test_the_review_on_the_page_answers_what_the_page_says(sandbox):
+    [part] = pages.parts(ROOT / "docs" / "how-to" / "mlflow-authentication.mdx", ROOT)
+    code = [b.code for b in pages.blocks(part) if "SubjectAccessReview" in b.code]
+    [review] = [yaml.safe_load(one) for one in code if "resourceAttributes" in one]
+    token = sandbox.secret("service-account.token")
+    asked = f"{sandbox.kubernetes}/apis/authorization.k8s.io/v1/subjectaccessreviews"
+    for user, allowed in (("alice@example.com", True), ("bob@example.com", False)):
+        review["spec"]["user"] = user
+        headers = {"Authorization": f"Bearer {token}"}
+        answer = requests.post(asked, json=review, headers=headers, timeout=30)
+        assert answer.json()["status"]["allowed"] is allowed
