@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AuthError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    # endregion
+    # endregion: main
 
 
 def _parser() -> argparse.ArgumentParser:

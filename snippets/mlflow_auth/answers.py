@@ -28,7 +28,7 @@ def refuses(answer: requests.Response) -> bool:
     if answer.is_redirect:
         return _to_login(answer)
     return answer.status_code == 401 or (answer.status_code == 403 and page)
-    # endregion
+    # endregion: refuses
 
 
 def _to_login(answer: requests.Response) -> bool:
@@ -64,7 +64,7 @@ def repeated(
     fresh.history.append(answer)
     fresh.request = again
     return fresh
-    # endregion
+    # endregion: repeated
 
 
 # region: token_refused
@@ -88,7 +88,7 @@ def token_refused(answer: requests.Response, token: Secret) -> errors.AuthError:
     return errors.RejectedByProxy(
         f"the proxy refused a token that has not expired ({told})", answer.url
     )
-    # endregion
+    # endregion: token_refused
 
 
 # region: forbids
@@ -129,7 +129,7 @@ def forbids(
             remedy="set MLFLOW_WORKSPACE, or call connect(workspace=...)",
         )
     return None
-    # endregion
+    # endregion: forbids
 
 
 # region: cause
@@ -142,7 +142,7 @@ def cause(error: BaseException) -> errors.AuthError | None:
     while error is not None and not isinstance(error, errors.AuthError):
         error = error.__cause__ or error.__context__
     return error
-    # endregion
+    # endregion: cause
 
 
 def _json(answer: requests.Response) -> Mapping[str, Any]:

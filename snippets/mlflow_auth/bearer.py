@@ -67,7 +67,7 @@ class BearerAuth(Guard):
             self._held = held._replace(due=time.time() + min(PAUSE, left / 2))
             return self._held
         return self._hold(seen, tokens)
-        # endregion
+        # endregion: bearer
 
     def renew(self, value: Secret, answer: requests.Response) -> Secret:
         """Return what another thread or process fetched meanwhile, or a new token."""
@@ -132,7 +132,7 @@ class StaticAuth(Guard):
     def who(self) -> str:
         """Return whom the token speaks of."""
         return claims.identity(claims.decode(token_of(self.value())))
-        # endregion
+        # endregion: static
 
 
 def token_of(value: Secret) -> Secret:

@@ -25,7 +25,7 @@ def decode(token: Secret) -> dict[str, Any]:
         If it is no JSON Web Token, as many access tokens are none.
     """
     return _part(token, 1)
-    # endregion
+    # endregion: decode
 
 
 def header(token: Secret) -> dict[str, Any]:

@@ -48,7 +48,7 @@ def proxy_cookie(settings: Settings, name: str = "_oauth2_proxy") -> Secret:
             callback,
         )
     return Secret("; ".join(parts))
-    # endregion
+    # endregion: cookie
 
 
 def _to_provider(web: requests.Session, settings: Settings) -> str:

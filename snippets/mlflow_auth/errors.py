@@ -30,7 +30,7 @@ class AuthError(Exception):
     def __str__(self) -> str:
         where = f" ({self.where})" if self.where else ""
         return f"{self.what}{where}: {self.remedy}"
-        # endregion
+        # endregion: error
 
 
 class SettingMissing(AuthError):

@@ -103,7 +103,7 @@ def form_login(
     raise errors.UnexpectedAnswer(
         f"the login did not end within {STEPS} pages", answer.url
     )
-    # endregion
+    # endregion: form
 
 
 def _form(answer: requests.Response) -> Form:

@@ -80,7 +80,7 @@ def discover(web: requests.Session, settings: Settings) -> Provider:
         posts_secret="client_secret_basic" not in ways,
         says_issuer=bool(found.get("authorization_response_iss_parameter_supported")),
     )
-    # endregion
+    # endregion: discover
 
 
 # region: pkce
@@ -94,7 +94,7 @@ def challenge(verifier: Secret) -> str:
     """Return BASE64URL(SHA256(verifier)) without padding (RFC 7636, 4.2)."""
     digest = hashlib.sha256(verifier.reveal().encode("ascii")).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
-    # endregion
+    # endregion: pkce
 
 
 # region: login
@@ -116,7 +116,7 @@ def login(settings: Settings) -> Tokens:
     attempt = begin(settings, provider)
     callback = SIGN_IN[settings.login](web, settings, attempt.url)
     return finish(web, settings, provider, attempt, callback)
-    # endregion
+    # endregion: login
 
 
 # region: begin
@@ -139,7 +139,7 @@ def begin(settings: Settings, provider: Provider) -> Attempt:
     mark = "&" if "?" in provider.authorization_endpoint else "?"
     url = f"{provider.authorization_endpoint}{mark}{urlencode(query)}"
     return Attempt(url, verifier, state, nonce)
-    # endregion
+    # endregion: begin
 
 
 # region: finish
@@ -168,7 +168,7 @@ def finish(
     }
     answer = _token_answer(web, settings, provider, fields)
     return _tokens(settings, answer, attempt.nonce)
-    # endregion
+    # endregion: finish
 
 
 def _code(
@@ -218,7 +218,7 @@ def refresh(settings: Settings, tokens: Tokens) -> Tokens:
     }
     answer = _token_answer(web, settings, provider, fields)
     return _tokens(settings, answer, before=tokens)
-    # endregion
+    # endregion: refresh
 
 
 # region: current
@@ -251,7 +251,7 @@ def current(settings: Settings, stale: Tokens | None = None) -> Tokens:
         lambda found: _newer(settings, found),
         lambda found: _ours(settings, found),
     )
-    # endregion
+    # endregion: current
 
 
 def _newer(settings: Settings, found: Tokens | None) -> Tokens:
@@ -327,7 +327,7 @@ def device_login(
         wait += 5 if error == "slow_down" else 0
         time.sleep(max(0.0, min(wait, end - time.monotonic())))
     raise errors.TokenExpired("nobody entered the code in time", url)
-    # endregion
+    # endregion: device
 
 
 def _seconds(told: Any, usual: float) -> float:
@@ -414,7 +414,7 @@ def _tokens(
         float(found["exp"]),
         before.account if before else _account(settings),
     )
-    # endregion
+    # endregion: tokens
 
 
 def _check(settings: Settings, token: Secret, found: Mapping[str, Any]) -> None:

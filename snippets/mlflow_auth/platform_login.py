@@ -49,7 +49,7 @@ def platform_login(
             f"the login API sends to another address than {wanted}", callback
         )
     return callback
-    # endregion
+    # endregion: platform
 
 
 # region: seal
@@ -84,4 +84,4 @@ def seal(password: Secret, ts: str, pubkey: str) -> str:
         )
     sealed = key.encrypt(plain.encode(), padding.PKCS1v15())
     return base64.b64encode(sealed).decode("ascii")
-    # endregion
+    # endregion: seal

@@ -78,7 +78,7 @@ class OwnerContext(RunContextProvider):
     def tags(self) -> dict[str, str]:
         """Return the one tag."""
         return {OWNER: guard(os.environ["MLFLOW_TRACKING_AUTH"]).who()}
-        # endregion
+        # endregion: owner
 
 
 # region: header
@@ -104,7 +104,7 @@ class ProxyCookieHeader(RequestHeaderProvider):
     def request_headers(self) -> dict[str, str]:
         """Return the ``Cookie`` header."""
         return {"Cookie": guard(COOKIE).value().reveal()}
-        # endregion
+        # endregion: header
 
 
 def guard(kind: str) -> Guard:

@@ -63,7 +63,7 @@ def connect(workspace: str | None = None, method: str = "token") -> str:
     if workspace or settings.workspace:
         mlflow.set_workspace(workspace or settings.workspace)
     return guard(METHODS[method]).who()
-    # endregion
+    # endregion: connect
 
 
 # region: register
@@ -80,7 +80,7 @@ def register() -> None:
         for kind in kinds:
             if not any(_same(one, kind) for one in registry):
                 registry.register(kind)
-    # endregion
+    # endregion: register
 
 
 def _same(one: Any, kind: type) -> bool:

@@ -61,7 +61,7 @@ class Secret:
 
     def __reduce_ex__(self, protocol: object) -> tuple:
         raise TypeError("a secret is not pickled: hand on the file that holds it")
-        # endregion
+        # endregion: secret
 
 
 # region: redact
@@ -77,7 +77,7 @@ def redact(text: str) -> str:
         longest_first = sorted(held, key=len, reverse=True)
         text = re.sub("|".join(map(re.escape, longest_first)), HIDDEN, text)
     return _telling.sub(lambda found: (found[1] or "") + HIDDEN, text)
-    # endregion
+    # endregion: redact
 
 
 def _spellings(secret: Secret | None) -> set[str]:

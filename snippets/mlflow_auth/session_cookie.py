@@ -46,7 +46,7 @@ class CookieAuth(Guard):
         if self._held == value:
             self._held = proxy_cookie(self.settings)
         return self._held
-        # endregion
+        # endregion: cookie_auth
 
     def why(self, answer: requests.Response, value: Secret) -> errors.AuthError:
         """Say that not even a new cookie was taken."""

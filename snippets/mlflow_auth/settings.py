@@ -53,7 +53,7 @@ class Settings:
     insecure_tls: bool = False  # any certificate is taken
     tracking_uri: str = ""
     workspace: str = ""
-    # endregion
+    # endregion: settings
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:

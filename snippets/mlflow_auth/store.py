@@ -39,7 +39,7 @@ class Tokens:
         """Return whether to renew now: in its last minute, or third if that is less."""
         issued = decode(self.id_token).get("iat", self.expires_at - 180)
         return self.seconds_left() < min(60.0, (self.expires_at - issued) / 3)
-        # endregion
+        # endregion: tokens
 
 
 class TokenFile:
@@ -119,7 +119,7 @@ class TokenFile:
             fresh = fetch(found)
             self._replace(fresh)
             return fresh
-        # endregion
+        # endregion: renew
 
     @contextlib.contextmanager
     def locked(self, seconds: float = LOCK_SECONDS) -> Iterator[None]:
@@ -208,7 +208,7 @@ def write_private(path: Path, text: str) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-    # endregion
+    # endregion: private
 
 
 @contextlib.contextmanager

@@ -66,7 +66,7 @@ class VerifiedSession(requests.Session):
                 f"the server answered {answer.status_code}: {said(answer)}", url
             )
         raise problem
-        # endregion
+        # endregion: session
 
 
 def session(settings: Settings) -> VerifiedSession:
@@ -152,7 +152,7 @@ def refusal(answer: Mapping[str, Any], where: str) -> errors.AuthError:
         "expired_token": errors.TokenExpired,
     }
     return kinds.get(name, errors.UnexpectedAnswer)(text, where)
-    # endregion
+    # endregion: refusal
 
 
 def said(answer: requests.Response) -> str:
