@@ -45,6 +45,7 @@ NOT_TOURED = {
         ),
         "notebooks/osft-comprehensive-tutorial.ipynb is their tour",
     ),
+    "mlflow_rows.record": "notebooks/mlflow-troubleshooting.ipynb is its tour",
     "memory.__main__.main": "a command line; tests/snippets/test_memory_plan.py",
     **dict.fromkeys(
         (
