@@ -166,7 +166,7 @@ def finish(
         "redirect_uri": settings.redirect_uri,
         "code_verifier": attempt.verifier.reveal(),
     }
-    answer = _token_answer(web, settings, provider, fields)
+    answer = json_of(_post(web, settings, provider.token_endpoint, fields, provider))
     return _tokens(settings, answer, attempt.nonce)
     # endregion: finish
 
@@ -216,7 +216,7 @@ def refresh(settings: Settings, tokens: Tokens) -> Tokens:
         "grant_type": "refresh_token",
         "refresh_token": tokens.refresh_token.reveal(),
     }
-    answer = _token_answer(web, settings, provider, fields)
+    answer = json_of(_post(web, settings, provider.token_endpoint, fields, provider))
     return _tokens(settings, answer, before=tokens)
     # endregion: refresh
 
@@ -311,7 +311,7 @@ def device_login(
         raise errors.UnexpectedAnswer(
             "the provider has no device login", settings.issuer, "use another login"
         )
-    answer = json_of(_post(web, settings, provider, url, {"scope": SCOPE}))
+    answer = json_of(_post(web, settings, url, {"scope": SCOPE}, provider))
     grant = {"grant_type": DEVICE_GRANT, "device_code": str(answer.get("device_code"))}
     device_code = Secret(grant["device_code"])  # held, so that messages hide it
     (show or _print_code)(
@@ -320,7 +320,7 @@ def device_login(
     wait = _seconds(answer.get("interval"), 5)
     end = time.monotonic() + _seconds(answer.get("expires_in"), 600)
     while device_code and time.monotonic() < end:
-        reply = _post(web, settings, provider, provider.token_endpoint, grant)
+        reply = _post(web, settings, provider.token_endpoint, grant, provider)
         error = _error_of(reply)
         if error not in ("authorization_pending", "slow_down"):
             return _tokens(settings, json_of(reply))
@@ -348,22 +348,12 @@ def _error_of(answer: requests.Response) -> str:
         return ""
 
 
-def _token_answer(
-    web: requests.Session,
-    settings: Settings,
-    provider: Provider,
-    fields: Mapping[str, str],
-) -> dict[str, Any]:
-    """Ask the token endpoint (RFC 6749, 3.2)."""
-    return json_of(_post(web, settings, provider, provider.token_endpoint, fields))
-
-
 def _post(
     web: requests.Session,
     settings: Settings,
-    provider: Provider,
     url: str,
     fields: Mapping[str, str],
+    provider: Provider,
 ) -> requests.Response:
     """Post as the client: by header, by form, or by name alone (RFC 6749, 2.3.1)."""
     fields, auth = dict(fields), None
@@ -399,11 +389,7 @@ def _tokens(
         )
     token = Secret(str(answer["id_token"]))
     found = claims.decode(token)
-    _check(settings, token, found)
-    if nonce is not None and found.get("nonce") != nonce.reveal():
-        raise errors.StateMismatch("the ID token has another nonce", settings.issuer)
-    if before and claims.decode(before.id_token).get("sub") != found.get("sub"):
-        raise errors.StateMismatch("the new ID token is of another person")
+    _check(settings, token, found, nonce, before)
     fresh = answer.get("refresh_token")
     kept = before.refresh_token if before else None
     return Tokens(
@@ -414,24 +400,35 @@ def _tokens(
         float(found["exp"]),
         before.account if before else _account(settings),
     )
-    # endregion: tokens
+    # endregion
 
 
-def _check(settings: Settings, token: Secret, found: Mapping[str, Any]) -> None:
-    """Raise unless an ID token is for this client, from this issuer, and alive."""
-    told = claims.summary(found)
-    if claims.header(token).get("alg", "none") == "none":
-        raise errors.UnexpectedAnswer("the ID token is not signed", settings.issuer)
-    if found.get("iss") != settings.issuer:
-        raise errors.StateMismatch(
-            f"the ID token is from another issuer ({told})", settings.issuer
-        )
-    if settings.client_id not in claims.audiences(found):
-        raise errors.WrongAudience(
-            f"the ID token is not for {settings.client_id} ({told})", settings.issuer
-        )
+def _check(
+    settings: Settings,
+    token: Secret,
+    found: Mapping[str, Any],
+    nonce: Secret | None,
+    before: Tokens | None,
+) -> None:
+    """Raise unless an ID token is for this login (OpenID Connect Core 1.0, 3.1.3.7)."""
     exp = found.get("exp")
-    if not isinstance(exp, int | float) or exp <= time.time():
-        raise errors.TokenExpired(
-            f"the ID token has expired on arrival ({told})", settings.issuer
-        )
+    alive = isinstance(exp, int | float) and exp > time.time()
+    mine = settings.client_id in claims.audiences(found)
+    echoed = nonce is None or found.get("nonce") == nonce.reveal()
+    same = not before or claims.decode(before.id_token).get("sub") == found.get("sub")
+    signed = claims.header(token).get("alg", "none") != "none"
+    for fine, kind, wrong in (
+        (signed, errors.UnexpectedAnswer, "is not signed"),
+        (
+            found.get("iss") == settings.issuer,
+            errors.StateMismatch,
+            "is of another issuer",
+        ),
+        (mine, errors.WrongAudience, f"is not for {settings.client_id}"),
+        (alive, errors.TokenExpired, "has expired on arrival"),
+        (echoed, errors.StateMismatch, "has another nonce"),
+        (same, errors.StateMismatch, "is of another person"),
+    ):
+        if not fine:
+            told = claims.summary(found)
+            raise kind(f"the ID token {wrong} ({told})", settings.issuer)
