@@ -1,0 +1,1 @@
+"""Tests that a person runs against an installation of their own."""
