@@ -164,7 +164,8 @@ except ImportError:  # no nox, or one from before it could be run as a script
     if __name__ != "__main__" or Path(sys.prefix) == NOX / "front":
         raise
     inside = environment("front")
-    os.execv(inside, [inside, str(ROOT / "noxfile.py"), *sys.argv[1:]])
+    again = [inside, str(ROOT / "noxfile.py"), *sys.argv[1:]]
+    os.execv(inside, again)  # nosec B606 # this very file, in its own Python
 
 import nox  # noqa: E402
 
@@ -285,15 +286,41 @@ def bench(session: nox.Session) -> None:
 
 @job
 def lint(session: nox.Session) -> None:
-    """Check style, spelling, workflows, and that notebooks hold no outputs."""
+    """Check style, spelling, safety, workflows; that notebooks hold no outputs."""
     within(session, "tools", "-m", "ruff", "check", ".")
     within(session, "tools", "-m", "ruff", "format", "--check", ".")
     within(session, "tools", "-m", "nbstripout", "--keep-id", "--verify", *notebooks())
     within(session, "tools", "-m", "codespell_lib")
+    code = ("snippets", "verify", "noxfile.py")
+    within(session, "tools", *BANDIT, "--configfile", "pyproject.toml", *code)
+    within(session, "tools", *BANDIT, *ONLY_NO_SHELL, *SECRET_CODE)
     for command in WORKFLOW_LINTERS:
         tool(session, *command)
     if platform.machine() != "aarch64":  # shellcheck has no wheel there
         tool(session, "shellcheck", ".ci/run")
+
+
+BANDIT = ("-m", "bandit", "--quiet", "--recursive")
+# What handles passwords and tokens, and what bandit still may not say there: that a
+# program is started, which it is without a shell.
+SECRET_CODE = (
+    "snippets/journal.py",
+    "snippets/mlflow_auth",
+    "verify/sandbox",
+    "verify/smoke",
+)
+ONLY_NO_SHELL = ("--skip", "B404,B603,B607")
+
+
+# Strict, because pip-audit else calls it a pass when it could ask nobody.
+AUDIT = ("--strict", "--no-deps", "--disable-pip", "--progress-spinner", "off")
+
+
+@job
+def audit(session: nox.Session) -> None:
+    """Look up published weaknesses of every locked version. Asks the network."""
+    files = [word for lock in sorted(LOCKS.glob("*.txt")) for word in ("-r", str(lock))]
+    within(session, "tools", "-m", "pip_audit", *AUDIT, *files, *session.posargs)
 
 
 @job

@@ -200,7 +200,8 @@ def _read_yaml(path: Path) -> Any:
     if not path.is_file():
         raise CatalogError(f"{CATALOG} is missing: it must list every notebook")
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_UniqueKeys)
+        text = path.read_text(encoding="utf-8")
+        return yaml.load(text, Loader=_UniqueKeys)  # nosec B506 # a safe loader's child
     except yaml.YAMLError as error:
         raise CatalogError(f"{CATALOG} is not valid YAML: {error}") from error
 

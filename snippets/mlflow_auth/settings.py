@@ -14,26 +14,26 @@ from snippets.mlflow_auth.secret import Secret
 
 __all__ = ["Secret", "Settings"]
 
-TOKEN_FILE = "~/.config/mlflow-sso/token.json"
+TOKEN_FILE = "~/.config/mlflow-sso/token.json"  # nosec B105 # a place, no token
 LOGINS = {
     "platform": "the platform's login API",
     "form": "a login page with user and password",
     "device": "a code that a person enters in a browser",
 }
-VARIABLES = {
-    "issuer": "MLFLOW_SSO_ISSUER",
-    "client_id": "MLFLOW_SSO_CLIENT_ID",
-    "client_secret": "MLFLOW_SSO_CLIENT_SECRET",
-    "username": "MLFLOW_SSO_USERNAME",
-    "password": "MLFLOW_SSO_PASSWORD",
-    "login": "MLFLOW_SSO_LOGIN",
-    "redirect_uri": "MLFLOW_SSO_REDIRECT_URI",
-    "ca_bundle": "MLFLOW_SSO_CA_BUNDLE",
-    "token_file": "MLFLOW_SSO_TOKEN_FILE",
-    "insecure_tls": "MLFLOW_SSO_INSECURE_TLS",
-    "tracking_uri": "MLFLOW_TRACKING_URI",
-    "workspace": "MLFLOW_WORKSPACE",
-}
+OURS = (
+    "issuer",
+    "client_id",
+    "client_secret",
+    "username",
+    "password",
+    "login",
+    "redirect_uri",
+    "ca_bundle",
+    "token_file",
+    "insecure_tls",
+)
+MLFLOWS = {"tracking_uri": "MLFLOW_TRACKING_URI", "workspace": "MLFLOW_WORKSPACE"}
+VARIABLES = {**{name: f"MLFLOW_SSO_{name.upper()}" for name in OURS}, **MLFLOWS}
 
 
 # region: settings

@@ -36,7 +36,7 @@ def _code(code: str, names: dict, loop: asyncio.Runner, name: str) -> dict | Non
     try:
         flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
         compiled = compile(code, name, "exec", flags, dont_inherit=True)
-        made = eval(compiled, names)
+        made = eval(compiled, names)  # nosec B307 # to run a page's code is its work
         if inspect.iscoroutine(made):
             loop.run(made)
     except (Exception, SystemExit) as error:  # a reader's code may raise anything

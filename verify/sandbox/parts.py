@@ -156,6 +156,7 @@ def kubeconfig(folder: Path, address: str) -> str:
 def node_config(folder: Path, ports: Mapping[str, int], users: object) -> str:
     """Return the settings of the Node.js programs; platform.mjs describes them."""
     tls = {"key": folder / "tls" / "server.key", "cert": folder / "tls" / "server.pem"}
+    seconds = {"token_seconds": 600}  # nosec B105 # a number, no token
     config = {
         "folder": folder,
         "secrets": folder / "secrets",
@@ -163,7 +164,7 @@ def node_config(folder: Path, ports: Mapping[str, int], users: object) -> str:
         "ports": ports,
         "tls": {**tls, "ca": folder / "ca.pem"},
         "users": users,
-        "token_seconds": 600,
+        **seconds,
     }
     return json.dumps(config, indent=2, default=str)
 

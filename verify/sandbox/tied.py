@@ -22,7 +22,7 @@ def become(parent: int, program: list[str]) -> None:
         sys.exit(f"prctl failed: {os.strerror(ctypes.get_errno())}")
     if os.getppid() != parent:  # it ended before the line above
         sys.exit("the program that started this one has ended")
-    os.execvp(program[0], program)
+    os.execvp(program[0], program)  # nosec B606 # what life.py names, without a shell
 
 
 if __name__ == "__main__":
