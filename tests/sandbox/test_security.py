@@ -39,7 +39,9 @@ SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 REVIEW = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 JSON = {"Accept": "application/json"}
 SESSION, CSRF = "_oauth2_proxy", "_oauth2_proxy_csrf"
-DOORS = ("outside", "inside", "server", "kubernetes")
+WAYS = ("outside", "inside", "server")
+# The proxy alone, for which nobody behind it can refuse; then whole ways to MLflow.
+DOORS = ("proxy outside", "proxy inside", *WAYS, "kubernetes")
 SECONDS = 10
 
 
@@ -60,16 +62,17 @@ def forger(sandbox: Sandbox, alice: dict) -> Forger:
 
 
 def knock(sandbox: Sandbox, door: str, token: str) -> int:
-    """Ask one of the four parts that look at a token, and return its status."""
+    """Show a token to a part that judges it, or on a way to MLflow; return a status."""
     bearer = {"Authorization": f"Bearer {token}"}
     if door == "kubernetes":
         asked = {"group": "mlflow.kubeflow.org", "resource": "experiments"}
         spec = {"resourceAttributes": {**asked, "verb": "list", "namespace": "team-a"}}
         url, body = sandbox.kubernetes + REVIEW, {"spec": spec}
         answer = web(sandbox).post(url, json=body, headers=bearer, timeout=SECONDS)
-    else:
-        answer = mlflow(sandbox, SEARCH, bearer, base=base(sandbox, door))
-    return answer.status_code
+        return answer.status_code
+    path = "/oauth2/userinfo" if door.startswith("proxy ") else SEARCH
+    way = base(sandbox, door.removeprefix("proxy "))
+    return mlflow(sandbox, path, bearer, base=way).status_code
 
 
 def base(sandbox: Sandbox, door: str) -> str:
@@ -380,6 +383,18 @@ def test_a_session_cookie_shows_nothing_to_who_finds_it(sandbox):
     assert not any(b"alice" in part or b"eyJ" in part for part in open_parts)
 
 
+def test_a_session_outlives_its_id_token_and_mlflow_refuses_it(sandbox):
+    """As oauth2-proxy documents it for cookie-refresh=0; a token ends on time."""
+    sandbox.control("token-seconds", seconds=1)
+    visit = Visit(sandbox, "alice")
+    visit.open(visit.begin())
+    time.sleep(1.1)
+    assert visit.is_known_as() == "alice@example.com"
+    headers = {"X-MLFLOW-WORKSPACE": "team-a"}
+    answer = visit.session.get(visit.base + SEARCH, headers=headers, timeout=SECONDS)
+    assert answer.status_code == 401
+
+
 def test_signing_out_ends_the_session_in_the_browser(sandbox):
     visit = Visit(sandbox, "alice")
     visit.open(visit.begin())
@@ -571,7 +586,7 @@ def create_run(sandbox: Sandbox, headers: dict, workspace: str, **claims: str) -
 
 
 # region: workspaces
-@pytest.mark.parametrize("door", ["outside", "inside", "server"])
+@pytest.mark.parametrize("door", WAYS)
 def test_a_user_may_not_look_into_another_workspace(door, sandbox, alice, bob):
     path = "/api/2.0/mlflow/experiments/get-by-name?experiment_name=Default"
     for who, other in ((alice, "team-b"), (bob, "team-a")):
