@@ -190,6 +190,7 @@ def book(session: nox.Session) -> None:
     """Run every changed notebook, build the site, check it. `-- --force` runs all."""
     with alone(session, BUILD / "book.lock"):
         run(session)
+        sso(session)
         standalone(session)
         check_blocks(session)
         check_words(session)
@@ -216,6 +217,15 @@ def publish(session: nox.Session) -> None:
 def run(session: nox.Session) -> None:
     """Run changed notebooks and judge them. `-- NAME` chooses, `-- --force` insists."""
     verify(session, "run", *session.posargs)
+
+
+@job
+def sso(session: nox.Session) -> None:
+    """Run what tracks to MLflow behind sign-on, beside a sandbox. `-- NAME` chooses.
+
+    A machine without Node.js skips this, and pages say so.
+    """
+    verify(session, "run", "--profile", "sso", *session.posargs)
 
 
 @job
