@@ -55,6 +55,12 @@ MINUTES = "takes minutes"
 CLUSTER = "needs a cluster"
 GUIDE = "tests/sandbox/test_guide.py"
 GUIDE += "::test_a_reader_of_the_guide_owns_the_run_that_it_leads_to"
+SMOKED = "tests/sandbox/test_smoke.py"
+SMOKED += "::test_every_leg_passes_on_the_sandbox_and_nothing_is_left"
+SMOKE = (
+    "export MLFLOW_SMOKE_FOREIGN_WORKSPACE=team-b",
+    "python -m verify.smoke.mlflow",
+)
 # What the guide to MLflow behind single sign-on has its reader paste, in order.
 SIGN_IN = r"""
 export HANDBOOK=https://handbook.example.com
@@ -171,6 +177,7 @@ ROWS = (
         VLLM,
     ),
     *(Row(line, "is pasted by another test", GUIDE) for line in SIGN_IN.splitlines()),
+    *(Row(line, "needs the sandbox", SMOKED) for line in SMOKE),
     Row("kubectl create -f review.yaml -o jsonpath='{.status.allowed}'", CLUSTER),
     Row(
         "kubectl create secret generic mlflow-sso "
