@@ -242,14 +242,9 @@ def _trusted(trust: str | bool) -> str:
 
 def _root(error: BaseException) -> BaseException:
     """Return the error of the system or of TLS that the libraries wrapped."""
-    seen, queue = [], [error]
-    while queue:
-        one = queue.pop(0)
-        if not isinstance(one, BaseException) or one in seen:
-            continue
-        seen.append(one)
-        queue += [*one.args, getattr(one, "reason", None)]
-        queue += [one.__cause__, one.__context__]
-    wanted = [e for e in seen if isinstance(e, ssl.SSLError)]
-    wanted += [e for e in seen if isinstance(e, OSError) and e.strerror]
-    return (wanted or [error])[0]
+    while not getattr(error, "strerror", None):
+        inner = error.__cause__ or error.__context__
+        if inner is None:
+            break
+        error = inner
+    return error

@@ -186,6 +186,14 @@ def test_an_address_where_nobody_answers_gives_the_reason(settings, url, reason)
         get(settings(), url)
 
 
+def test_the_reason_is_that_of_this_request_and_of_no_other_error(settings):
+    try:
+        open("/nowhere")
+    except OSError:
+        with pytest.raises(Unreachable, match="Connection refused"):
+            get(settings(), "https://127.0.0.1:9/x")
+
+
 def test_a_silent_server_is_given_up(settings, monkeypatch):
     monkeypatch.setattr(web, "TIMEOUT", (0.2, 0.2))
     with (
