@@ -134,6 +134,10 @@ class StaticAuth(Guard):
         return claims.identity(claims.decode(token_of(self.value())))
         # endregion: static
 
+    def at_hand(self) -> Secret:
+        """Return what the variable holds."""
+        return self.value()
+
 
 def token_of(value: Secret) -> Secret:
     """Return the token in the value of an ``Authorization`` header."""

@@ -47,12 +47,9 @@ class Guard(AuthBase):
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         """Add the credential, and watch the answer."""
-        servers = {
-            _origin(mlflow.get_tracking_uri()),
-            _origin(mlflow.get_registry_uri()),
-        }
         where = origin(request.url)
-        if where not in servers:
+        servers = mlflow.get_tracking_uri, mlflow.get_registry_uri
+        if not any(where == _origin(server()) for server in servers):
             _log.warning("%s://%s:%d is not MLflow's: it gets no credential", *where)
             return request
         value = self.value()
@@ -75,7 +72,7 @@ class Guard(AuthBase):
             raise problem
         return answer
 
-    # endregion
+    # endregion: guard
 
     def value(self) -> Secret:
         """Return the header's value, from memory while it is fresh."""
