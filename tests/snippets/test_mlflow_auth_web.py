@@ -188,7 +188,7 @@ def test_an_address_where_nobody_answers_gives_the_reason(settings, url, reason)
 
 def test_the_reason_is_that_of_this_request_and_of_no_other_error(settings):
     try:
-        open("/nowhere")
+        Path("/nowhere").read_text()
     except OSError:
         with pytest.raises(Unreachable, match="Connection refused"):
             get(settings(), "https://127.0.0.1:9/x")
