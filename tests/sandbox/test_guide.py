@@ -390,6 +390,33 @@ def test_a_script_without_a_line_of_ours_has_the_same_owner(reader, followed):
     assert "alice@example.com alice@example.com\n" in reader.paste(block)
 
 
+def test_inside_the_cluster_only_address_and_certificate_differ(
+    sandbox, reader, followed
+):
+    environment = reader.environment | {"MLFLOW_TRACKING_URI": sandbox.mlflow_service}
+    del environment["MLFLOW_TRACKING_SERVER_CERT_PATH"]
+    inside = Reader(reader.home, environment, "")
+    block = replace(blocks(SDK)[0], language="bash", code=STOCK)
+    assert "alice@example.com alice@example.com\n" in inside.paste(block)
+
+
+def test_the_job_sets_what_the_shell_sets_with_files_of_its_own():
+    [part] = pages.parts(ROOT / "docs" / "how-to" / f"{LONG}.mdx", ROOT)
+    [job] = [yaml.safe_load(b.code) for b in pages.blocks(part) if b.language == "yaml"]
+    [container] = job["spec"]["template"]["spec"]["containers"]
+    told = {one["name"]: one["value"] for one in container["env"]}
+    shell = "".join(b.code for b in blocks(SDK) if b.language == "bash")
+    said = dict(re.findall(r"^export (MLFLOW_\w+)=(\S+)$", shell, re.MULTILINE))
+    del said["MLFLOW_TRACKING_SERVER_CERT_PATH"]  # in the cluster there is no TLS
+    assert set(told) - set(said) == {"MLFLOW_SSO_TOKEN_FILE"} and set(said) <= set(told)
+    mounted = tuple(f"{one['mountPath']}/" for one in container["volumeMounts"])
+    paths = {name: value for name, value in told.items() if value.startswith("/")}
+    assert all(path.startswith(mounted) for path in paths.values()), paths
+    same = {name: value for name, value in said.items() if name not in paths}
+    assert same.pop("MLFLOW_TRACKING_URI") != told["MLFLOW_TRACKING_URI"]
+    assert same == {name: told[name] for name in same}
+
+
 def test_a_wrong_setting_stops_the_reader_where_the_page_signs_in(reader, values):
     shell = [own(block, values) for block in blocks(SDK) if block.language == "bash"]
     login = next(block for block in shell if "mlflow_auth login" in block.code)
