@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 from pathlib import Path
 
 import mlflow
 import pytest
+import training_hub
 from training_hub import lora_sft
 from transformers import Trainer
 
@@ -150,3 +152,32 @@ def test_a_run_of_yours_is_joined_and_stays_yours_to_end(call, monkeypatch):
         assert mlflow.active_run().info.status == "RUNNING"
     assert runs(call) == [(yours.info.run_id, "FINISHED", list(range(1, STEPS + 1)))]
     assert Path(call["ckpt_output_dir"], "mlflow.json").exists()
+
+
+def test_the_four_tutorials_have_the_same_switch():
+    tutorials = sorted(Path(__file__).parents[2].glob("notebooks/*-tutorial.ipynb"))
+    lines = {
+        line
+        for path in tutorials
+        for cell in json.loads(path.read_text())["cells"]
+        if "parameters" in cell["metadata"].get("tags", [])
+        for line in cell["source"]
+        if line.startswith("track = ")
+    }
+    assert len(tutorials) == 4
+    assert len(lines) == 1, lines
+    assert all(
+        "mlflow_tracking_uri=tracked_in" in path.read_text() for path in tutorials
+    )
+
+
+@pytest.mark.parametrize("name", ["lora_sft", "sft", "osft"])
+def test_switched_off_all_three_calls_track_nothing(name, call, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    off = {"mlflow_tracking_uri": tracking.address("", tmp_path), "num_epochs": 1}
+    mine = {k: v for k, v in (call | off).items() if not k.startswith("lora")}
+    if name == "osft":
+        mine |= {"unfreeze_rank_ratio": 0.5, "max_tokens_per_gpu": 1024}
+    getattr(training_hub, name)(**mine, backend=backends.BACKENDS[name][2])
+    assert not (tmp_path / "run" / "mlflow.json").exists()
+    assert not [*tmp_path.rglob("mlflow.db"), *tmp_path.rglob("mlruns")]
