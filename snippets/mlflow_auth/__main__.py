@@ -21,7 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0: done. 2: it failed, and one line on stderr says why and what to do.
+        0: done. 1: the doctor found a hop that fails. 2: it failed, and one line on
+        stderr says why and what to do.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -48,6 +49,8 @@ def _parser() -> argparse.ArgumentParser:
     told = "write an Authorization header: `curl -H @PATH` reads it"
     one.add_argument("--header", action="store_true", help=told)
     one.set_defaults(run=_token_file)
+    told = "try each hop to MLflow, and say what to do at the first that fails"
+    commands.add_parser("doctor", help=told).set_defaults(run=_doctor)
     return parser
 
 
@@ -73,6 +76,13 @@ def _token_file(options: argparse.Namespace) -> int:
     write_private(options.path.expanduser().absolute(), text)
     print(f"Wrote {options.path}")
     return 0
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    """Print the table; 1 if a hop failed."""
+    from snippets.mlflow_auth.doctor import doctor
+
+    return int(any(row.result == "FAILED" for row in doctor()))
 
 
 def _keep(settings: Settings, tokens: Tokens) -> int:
