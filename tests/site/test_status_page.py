@@ -12,12 +12,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import jsonschema
 import pytest
 
 from verify import receipts
-from verify.sphinx_ext import words
+from verify.sphinx_ext import render, words
 from verify.sphinx_ext.timeline import timeline
 
 TODAY = datetime.datetime.now(datetime.UTC).date()
@@ -547,3 +548,69 @@ def test_the_page_of_runs_does_not_scroll_sideways(open_page, width):
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     frame = page.locator(".hb-runs .hb-scroll")
     assert frame.evaluate("it => it.scrollWidth - it.clientWidth") == 0
+
+
+SANDBOX = {
+    "versions": {"mlflow": "3.17.2", "oidc-provider": "9.13.3", "node": "20.20.2"},
+    "doubles": ["oauth2-proxy-compatible proxy (double)", "Dex-like login (double)"],
+}
+ALONE = {
+    "runs": 2,
+    "seconds": [100.0, 40.0],
+    "first_cell_seconds": [0.2, 0.1],
+    "installed": 117,
+    "installed_by": "other",
+    "again": {"max_minutes": 0.01},
+    "moved": [],
+    "kib": 280.5,
+    "left": ["outputs"],
+    "left_in_tmp": [],
+    "network": "none",
+}
+
+
+def test_a_sandbox_beside_a_run_is_named_with_what_of_it_is_a_double(new_book):
+    book = new_book()
+    needs = {"needs": ["sandbox"]}
+    profiles = {"cpu": needs, "sso": needs}
+    book.notebook("tiny", book.code("x = 1"), profiles=profiles)
+    book.page("status", "# Status\n\n```{receipts}\n```\n")
+    book.ran("tiny", sandbox=SANDBOX)
+    built = book.build()
+    assert built.code == 0, built.log
+    page, status = built.html("notebooks/tiny"), built.html("docs/status")
+    box = page[page.index('id="receipt"') : page.index("</section>")]
+    assert "<dt>Beside it</dt><dd>MLflow sandbox</dd>" in box
+    assert "<code>oidc-provider 9.13.3</code>" in box
+    assert "Stand-ins, written for these tests: oauth2-proxy-compatible proxy" in box
+    assert "<b>sso</b> <span" in box and "<code>sso</code>" in status
+    assert "Needs the MLflow sandbox; no run on such a machine is on record." in status
+
+
+def test_the_row_of_a_download_says_what_its_two_runs_prove():
+    template = render.html("receipts.html", **one_row(ALONE))
+    said = re.sub(r"<[^>]+>|\s+", " ", template)
+    assert "added 117 packages, installed once for this run and that of other" in said
+    assert "The second run, in the folder as the first had left it" in said
+    assert "max_minutes = 0.01" in said
+    plain = {k: v for k, v in ALONE.items() if k not in ("installed_by", "again")}
+    said = render.html("receipts.html", **one_row(plain))
+    assert "installed once" not in said and "second run" not in said
+
+
+def one_row(alone: dict) -> dict:
+    """Return what the template of all runs needs, for one download."""
+    facts = {"seconds": 140.0, "peak_rss_gib": 1.0, "peak_vram_gib": None}
+    facts |= {"started": "2026-11-23T20:50:00Z", "alone": alone, "outcomes": ()}
+    receipt = SimpleNamespace(**facts, device={"kind": "cpu", "name": "x"})
+    verdict = SimpleNamespace(since=None)
+    entry = SimpleNamespace(title="T")
+    told = {"state": "passed", "word": "Verified", "profile": "standalone"}
+    proof = SimpleNamespace(
+        entry=entry, verdict=verdict, ran=True, judged=0, held=0, runs=[], **told
+    )
+    files = {"receipt": "r.json", "executed": None}
+    row = {"proof": proof, "receipt": receipt, "url": "x", "files": files, "why": None}
+    row["history"] = timeline([])
+    links = dict.fromkeys(("status_url", "schema_url", "receipt_schema_url"), "x")
+    return {"rows": [row], "choices": [], "sum": "", **links}
