@@ -159,12 +159,16 @@ def test_only_the_id_token_opens_a_door(kind, door, sandbox, alice):
 
 def test_the_token_of_today_is_refused_tomorrow(sandbox):
     """The provider's own expiry, not a forged one."""
-    sandbox.control("token-seconds", seconds=1)
-    short = attacker.tokens(sandbox, "alice")
-    assert knock(sandbox, "outside", short["id_token"]) == 200
-    expiry = attacker.decode(short["id_token"].split(".")[1])["exp"]
+    for seconds in (1, 2, 4, 8):  # a busy machine needs more for the first knock
+        sandbox.control("token-seconds", seconds=seconds)
+        short = attacker.tokens(sandbox, "alice")["id_token"]
+        expiry = attacker.decode(short.split(".")[1])["exp"]
+        first = knock(sandbox, "proxy outside", short)
+        if time.time() < expiry:
+            break
+    assert first == 200
     time.sleep(max(0, expiry - time.time()) + 0.05)
-    assert knock(sandbox, "outside", short["id_token"]) == 401
+    assert knock(sandbox, "proxy outside", short) == 401
 
 
 def test_a_bad_bearer_token_is_sent_to_sign_in_unless_json_is_asked_for(sandbox):
@@ -385,10 +389,10 @@ def test_a_session_cookie_shows_nothing_to_who_finds_it(sandbox):
 
 def test_a_session_outlives_its_id_token_and_mlflow_refuses_it(sandbox):
     """As oauth2-proxy documents it for cookie-refresh=0; a token ends on time."""
-    sandbox.control("token-seconds", seconds=1)
+    sandbox.control("token-seconds", seconds=2)
     visit = Visit(sandbox, "alice")
     visit.open(visit.begin())
-    time.sleep(1.1)
+    time.sleep(2.1)
     assert visit.is_known_as() == "alice@example.com"
     headers = {"X-MLFLOW-WORKSPACE": "team-a"}
     answer = visit.session.get(visit.base + SEARCH, headers=headers, timeout=SECONDS)

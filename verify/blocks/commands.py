@@ -61,6 +61,8 @@ SMOKE = (
     "export MLFLOW_SMOKE_FOREIGN_WORKSPACE=team-b",
     "python -m verify.smoke.mlflow",
 )
+SANDBOX = "tests/sandbox/test_stack.py"
+SANDBOX += "::test_the_sandbox_replaces_a_killed_one_and_goes_down_whole"
 # What the guide to MLflow behind single sign-on has its reader paste, in order.
 SIGN_IN = r"""
 export HANDBOOK=https://handbook.example.com
@@ -178,6 +180,12 @@ ROWS = (
     ),
     *(Row(line, "is pasted by another test", GUIDE) for line in SIGN_IN.splitlines()),
     *(Row(line, "needs the sandbox", SMOKED) for line in SMOKE),
+    Row(f"{DOOR} sandbox -- up", MINUTES, SANDBOX),
+    Row(f"{DOOR} sandbox -- status", "needs a sandbox", SANDBOX),
+    Row(f'eval "$({DOOR} sandbox -- env alice)"', "needs a sandbox", SANDBOX),
+    Row(f"{DOOR} sandbox -- stop proxy", "needs a sandbox", SANDBOX),
+    Row(f"{DOOR} sandbox -- start proxy", "needs a sandbox", SANDBOX),
+    Row(f"{DOOR} sandbox -- down", "needs a sandbox", SANDBOX),
     Row("kubectl create -f review.yaml -o jsonpath='{.status.allowed}'", CLUSTER),
     Row(
         "kubectl create secret generic mlflow-sso "

@@ -57,7 +57,8 @@ class Relying {
     try {
       const options = { ...trust, requiredClaims: ["exp", "sub"] };
       return (await jwtVerify(token, this.keys, options)).payload;
-    } catch {
+    } catch (error) {
+      console.error(`proxy token refused: ${error.code ?? error.name}`);
       return undefined;
     }
   }
