@@ -215,12 +215,24 @@ def test_the_sandbox_replaces_a_killed_one_and_goes_down_whole(fresh_folder):
     assert sorted(found.pids) == sorted(PARTS) == sorted(processes.living(fresh_folder))
     assert all(listening(getattr(found, name)) for name in ADDRESSES)
 
+    again = command(fresh_folder, "up").stdout
+    assert again == f"The sandbox is up already: {found.mlflow}\n"
+    assert Sandbox.read(fresh_folder) == found
+
     table = command(fresh_folder, "status").stdout
     lines = [line for line in table.splitlines() if line.endswith("yes")]
     assert [line.count("(double)") for line in lines] == [0, 1, 1, 1, 1, 0]
     assert re.search(r"In all \d+ MB \(PSS\)", table)
     said = command(fresh_folder, "env", "alice").stdout
     assert f"export MLFLOW_TRACKING_URI={found.mlflow}\n" in said
+    for act, answers in (("stop", False), ("start", True)):
+        assert command(fresh_folder, act, "proxy").returncode == 0
+        assert listening(found.mlflow) is answers
+
+    command(fresh_folder, "stop", "platform")
+    done = command(fresh_folder, "status")
+    assert done.returncode == 1
+    assert done.stdout.count("  no\n") == 3
 
     began = time.monotonic()
     assert command(fresh_folder, "down").returncode == 0

@@ -1,6 +1,7 @@
 """The command line of the sandbox: ``python -m verify.sandbox up`` and what follows.
 
-up            start it and wait until it answers (`--with-me`: end it with this command)
+up            start it, unless it is up, and wait until it answers (`--with-me`: end it
+              with this command; it always starts a new one)
 down          end it, and remove its secrets and data
 status        print its parts: real or double, where, how large, healthy or not
 env USER      print `export` lines for a shell: eval "$(... env alice)"
@@ -35,6 +36,9 @@ def up(given: argparse.Namespace) -> int:
     began = time.monotonic()
     if given.with_me:
         _end_like_an_interrupt()
+    elif already := life.standing(given.folder):
+        print(f"The sandbox is up already: {already.mlflow}")
+        return 0
     sandbox = life.up(given.folder, tied=given.with_me)
     folder = "" if given.folder is None else f" --folder {shlex.quote(given.folder)}"
     shell = f"python3 noxfile.py -s sandbox -- env alice{folder}"
@@ -69,11 +73,11 @@ def down(given: argparse.Namespace) -> int:
 
 
 def status(given: argparse.Namespace) -> int:
-    """Print a sandbox's parts."""
+    """Print a sandbox's parts; the exit code is 1 where one does not answer."""
     from verify.sandbox.status import table
 
     print(table(Sandbox.read(given.folder)))
-    return 0
+    return 0 if life.standing(given.folder) else 1
 
 
 def env(given: argparse.Namespace) -> int:

@@ -8,6 +8,7 @@ import http.client
 import secrets
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -89,15 +90,24 @@ def down(folder: Path | str | None = None) -> bool:
 
 @contextlib.contextmanager
 def running(folder: Path | str | None = None) -> Iterator[Sandbox]:
-    """Run a sandbox for the length of a `with`, tied to this process.
+    """Run a sandbox for the length of a `with`.
 
-    Nothing of it stays behind, even if this process is killed.
+    Nothing of it stays behind; on Linux, even if this process is killed.
     """
-    sandbox = up(folder, tied=True)
+    sandbox = up(folder, tied=sys.platform == "linux")
     try:
         yield sandbox
     finally:
         down(sandbox.folder)
+
+
+def standing(folder: Path | str | None = None) -> Sandbox | None:
+    """Return the sandbox in a folder if every part of it answers."""
+    try:
+        found = Sandbox.read(folder)
+    except SandboxError:
+        return None
+    return found if all(healthy(found, part) for part in PARTS) else None
 
 
 def stop(folder: Path, part: str) -> None:
@@ -131,9 +141,6 @@ def _up(home: Path, tied: bool) -> Sandbox:
     _prepare(sandbox, chosen)
     started = {part: _spawn(sandbox, part) for part in PARTS}
     _wait(sandbox, started)
-    # The server finds out what it offers at the first question, in up to 2.7 s, where
-    # MLflow's client waits for 3 s at most.
-    web.ask(f"{sandbox.mlflow_container}/api/3.0/mlflow/server-info", seconds=SECONDS)
     pids = {part: process.pid for part, process in started.items()}
     sandbox = replace(sandbox, pids=pids)
     sandbox.write()
@@ -207,6 +214,11 @@ def _wait(sandbox: Sandbox, started: dict[str, subprocess.Popen[bytes]]) -> None
             said = _tail(sandbox, part)
             raise SandboxError(f"{part} did not answer within {SECONDS} s; {said}")
         time.sleep(PAUSE)
+    if "mlflow" in started:
+        # It finds out what it offers at the first question, in up to 2.7 s, where
+        # MLflow's client waits for 3 s at most.
+        question = f"{sandbox.mlflow_container}/api/3.0/mlflow/server-info"
+        web.ask(question, seconds=SECONDS)
 
 
 def healthy(sandbox: Sandbox, part: str, seconds: float = 2) -> bool:

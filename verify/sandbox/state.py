@@ -81,22 +81,26 @@ class Sandbox:
         Raises
         ------
         SandboxError
-            If no sandbox is up there.
+            If no sandbox is up there, or one of another version.
         """
         home = place(folder)
+        start = "Start one: python3 noxfile.py -s sandbox -- up"
         try:
-            found = json.loads((home / FILE).read_text(encoding="utf-8"))
+            text = (home / FILE).read_text(encoding="utf-8")
         except FileNotFoundError as error:
+            raise SandboxError(f"No sandbox is up in {home}. {start}") from error
+        try:
+            found = json.loads(text)
+            return cls(
+                control_port=found.pop("control"),
+                workspaces=tuple(found.pop("workspaces")),
+                **{name: Path(found.pop(name)) for name in ("folder", "ca", "logs")},
+                **found,
+            )
+        except (ValueError, KeyError, TypeError) as error:
             raise SandboxError(
-                f"No sandbox is up in {home}. Start one: python3 noxfile.py -s sandbox "
-                "-- up"
+                f"{home / FILE} is not of this version of the sandbox. {start}"
             ) from error
-        return cls(
-            control_port=found.pop("control"),
-            workspaces=tuple(found.pop("workspaces")),
-            **{name: Path(found.pop(name)) for name in ("folder", "ca", "logs")},
-            **found,
-        )
 
     def write(self) -> None:
         """Write the state file beside, then move it into place."""
