@@ -487,9 +487,11 @@ class Echo(BaseHTTPRequestHandler):
 def echo() -> Iterator[int]:
     server = ThreadingHTTPServer(("127.0.0.1", 0), Echo)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server.server_address[1]
-    server.shutdown()
-    server.server_close()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+        server.server_close()
 
 
 def free_port() -> int:
@@ -513,15 +515,17 @@ def second_proxy(
     proxy = subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
     )
-    with proxy:
+    try:
         assert proxy.stdout and proxy.stdout.readline() == "ready\n"
         yield replace(
             sandbox,
             mlflow=f"https://127.0.0.1:{ports['mlflow']}/clusters/local/mlflow",
             mlflow_service=f"http://127.0.0.1:{ports['mlflow_service']}",
         )
+    finally:
         proxy.terminate()
-        assert proxy.wait(timeout=2) == 0
+        proxy.communicate(timeout=SECONDS)
+    assert proxy.returncode == 0
 
 
 def test_what_a_client_says_about_itself_never_reaches_mlflow(sandbox, bob, tmp_path):
