@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import signal
@@ -14,7 +15,7 @@ import jsonschema
 import psutil
 import pytest
 
-from verify import beside, catalog, digest, machine, receipts, reuse
+from verify import beside, catalog, digest, leaks, machine, receipts, reuse
 
 if TYPE_CHECKING:
     from tests.verify.conftest import Done, Handbook
@@ -50,6 +51,10 @@ READS = """
 from verify.sandbox import Sandbox
 box = Sandbox.read()
 secret, key = box.secret("alice.password"), box.secret("control.key")
+"""
+BASIC = """
+import base64
+print("Basic", base64.b64encode(f"alice:{secret}".encode()).decode())
 """
 # Made of an empty object each, so that no real token stands in this file.
 TOKEN = 'print("eyJhbGciOiJub25lIn0" + "." + "eyJzdWIiOiJub2JvZHkifQ" + "." + "c2ln")'
@@ -119,6 +124,30 @@ def test_without_a_skip_the_command_says_what_is_missing(handbook, monkeypatch):
     assert "one: profile 'cpu' needs sandbox, and" in done.text
 
 
+@pytest.mark.parametrize("before", ["", "a", "ab", "abc"])
+@pytest.mark.parametrize("after", ["", "x", "xy"])
+@pytest.mark.parametrize("coded", [base64.b64encode, base64.urlsafe_b64encode])
+def test_a_secret_is_found_in_base64_wherever_it_begins(before, after, coded):
+    secret = "s3cret?>with~~signs"
+    text = coded(f"{before}{secret}{after}".encode()).decode()
+    assert any(one in text for one in leaks.in_base64(secret))
+    other = coded(f"{before}another?>with~~sign{after}".encode()).decode()
+    assert not any(one in other for one in leaks.in_base64(secret))
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("eyJhbGciOiJub25lIn0.eyJzdWIiOiIxIn0.", True),
+        ("eyJhbGciOiJkaXIiLCJlbmMiOiJB..aXZpdml2aXY.Y2lwaGVy.dGFndGFndGFn", True),
+        ("eyJhbGciOi… is how a token begins, eyJhbGciOi.", False),
+        ("iVBORw0KGgoAAAANSUhEUgAA.eyJ", False),
+    ],
+)
+def test_a_token_is_known_by_its_form(text, found):
+    assert (leaks.TOKEN in leaks.names(text, ())) == found
+
+
 @pytest.fixture
 def entry(handbook: Handbook) -> catalog.Entry:
     """Return an entry with one profile that needs the sandbox and one that does not."""
@@ -172,18 +201,19 @@ def ran(make_handbook: Callable[[], Handbook]) -> Iterator[tuple[Handbook, Done]
         pytest.skip(f"no sandbox: {MISSING}")
     book = make_handbook()
     (book.root / "verify").symlink_to(REPOSITORY / "verify")
-    leaks = {
+    sick = {
         "prints": READS + "print('it is', secret)",
         "raises": READS + "raise ValueError(secret)",
         "pictures": READS + "{'kept': [1, {'deep': key}]}",
+        "header": READS + BASIC,
         "logs": READS + "import os; os.write(1, key.encode())",
         "token": TOKEN,
     }
-    for name, last in leaks.items():
+    for name, last in sick.items():
         book.notebook(name, "# Title\n\nText.", "x = 1", last)
     book.notebook("asks", ASKS)
     book.notebook("none", NONE)
-    needy = {name: NEEDS for name in (*leaks, "asks")}
+    needy = {name: NEEDS for name in (*sick, "asks")}
     book.catalog(none={}, **needy)
     yield book, book.verify("run", "--jobs", "2")
 
@@ -224,6 +254,7 @@ def test_the_receipt_names_versions_and_doubles(ran):
         ("prints", "cell 3 shows alice.password"),
         ("raises", "cell 3 shows alice.password"),
         ("pictures", "cell 3 shows control.key"),
+        ("header", "cell 3 shows alice.password"),
         ("logs", "shows control.key"),
         ("token", "cell 3 shows a JSON web token"),
     ],
