@@ -342,6 +342,24 @@ def test_the_registry_does_what_its_page_states(reader, followed):
     assert set(found["searched"]) <= set("[], ")
 
 
+def plain(text: str, examples: Mapping[str, str], home: Path) -> str:
+    """Write a table of the doctor with the page's examples in it, in one line."""
+    for example, value in examples.items():
+        text = text.replace(value, example)
+    text = text.replace(str(home), "/home/alice")
+    text = re.sub(r"(?m)^DNS .*$", "DNS", re.sub(r"\d+ s left", "some s left", text))
+    return " ".join(text.split())
+
+
+def test_the_doctor_prints_the_table_of_the_page(reader, values, followed):
+    [part] = pages.parts(ROOT / "docs" / "how-to" / f"{SDK}.mdx", ROOT)
+    [table] = [b.code for b in pages.blocks(part) if b.language == "text"]
+    assert table.startswith("settings   ok ")
+    shown = plain(table, {}, reader.home)
+    assert plain(followed.printed[SDK], values, reader.home).endswith(shown)
+    assert shown.count(" ok ") >= 12  # a canary: an empty table would end anything
+
+
 # What a reader sees who names another workspace, or none.
 ELSEWHERE = """
 import os

@@ -85,6 +85,7 @@ export MLFLOW_SSO_LOGIN=platform
 export MLFLOW_SSO_CA_BUNDLE=/etc/platform/ca.pem
 unset MLFLOW_TRACKING_TOKEN MLFLOW_TRACKING_USERNAME MLFLOW_TRACKING_PASSWORD
 python -m snippets.mlflow_auth login
+python -m snippets.mlflow_auth doctor
 python -m snippets.journal outputs/journal.jsonl
 """.strip()  # noqa: E501, a command is one line
 
