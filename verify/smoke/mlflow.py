@@ -8,6 +8,7 @@ not run, with the reason; 128 and the signal's number when stopped by one.
 
 from __future__ import annotations
 
+import argparse
 import base64
 import contextlib
 import json
@@ -17,7 +18,7 @@ import signal
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -101,8 +102,9 @@ class Smoke:
         return name
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Run every leg, delete what was made, print the table; return the exit code."""
+    _parser().parse_args(words)
     try:
         settings = Settings.from_environment()
         settings.need("tracking_uri")
@@ -127,6 +129,14 @@ def main() -> int:
         print(f"stopped by {stopped}", file=sys.stderr)
         return 128 + stopped.number
     return 1 if left else exit_code(smoke.rows)
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Return the parser: what there is to set, the environment says."""
+    plain = argparse.RawDescriptionHelpFormatter
+    told = f"{__doc__}\n{FOREIGN}: a workspace that exists and that you may not see"
+    name = "python -m verify.smoke.mlflow"
+    return argparse.ArgumentParser(prog=name, description=told, formatter_class=plain)
 
 
 def exit_code(rows: list[tuple[str, str, str]]) -> int:
