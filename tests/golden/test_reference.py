@@ -49,8 +49,18 @@ NOT_TOURED = {
     "memory.__main__.main": "a command line; tests/snippets/test_memory_plan.py",
     **dict.fromkeys(
         (
+            "journal.replay",
             "mlflow_auth.__main__.main",
+            "mlflow_auth.answers.cause",
+            "mlflow_auth.answers.forbids",
+            "mlflow_auth.answers.refuses",
+            "mlflow_auth.answers.repeated",
+            "mlflow_auth.answers.token_refused",
+            "mlflow_auth.bearer.stamp",
+            "mlflow_auth.bearer.token_of",
             "mlflow_auth.cookie.proxy_cookie",
+            "mlflow_auth.doctor.doctor",
+            "mlflow_auth.doctor.table",
             "mlflow_auth.form_login.form_login",
             "mlflow_auth.oidc.begin",
             "mlflow_auth.oidc.current",
@@ -60,8 +70,11 @@ NOT_TOURED = {
             "mlflow_auth.oidc.login",
             "mlflow_auth.oidc.refresh",
             "mlflow_auth.platform_login.platform_login",
+            "mlflow_auth.providers.guard",
+            "mlflow_auth.register.connect",
+            "mlflow_auth.register.register",
         ),
-        "needs a provider to sign in at; tests/sandbox/test_sign_in.py starts one",
+        "needs a server to sign in at; the tests in tests/sandbox start one",
     ),
     **dict.fromkeys(
         (
