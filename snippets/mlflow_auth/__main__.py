@@ -14,7 +14,6 @@ from snippets.mlflow_auth.settings import Settings
 from snippets.mlflow_auth.store import TokenFile, Tokens, write_private
 
 
-# region: main
 def main(arguments: Sequence[str] | None = None) -> int:
     """Do what the command line says.
 
@@ -30,7 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except AuthError as error:
         print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 2
-    # endregion: main
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,7 +12,6 @@ from snippets.mlflow_auth.errors import UnexpectedAnswer
 from snippets.mlflow_auth.secret import Secret
 
 
-# region: decode
 def decode(token: Secret) -> dict[str, Any]:
     """Return the claims of a JSON Web Token without verifying it (RFC 7519, 3).
 
@@ -25,7 +24,6 @@ def decode(token: Secret) -> dict[str, Any]:
         If it is no JSON Web Token, as many access tokens are none.
     """
     return _part(token, 1)
-    # endregion: decode
 
 
 def header(token: Secret) -> dict[str, Any]:

@@ -16,7 +16,6 @@ from snippets.mlflow_auth.web import onward, said, session
 HOPS = 6
 
 
-# region: cookie
 def proxy_cookie(settings: Settings, name: str = "_oauth2_proxy") -> Secret:
     """Return the proxy's session cookie as the value of a ``Cookie`` header.
 
@@ -48,7 +47,6 @@ def proxy_cookie(settings: Settings, name: str = "_oauth2_proxy") -> Secret:
             callback,
         )
     return Secret("; ".join(parts))
-    # endregion: cookie
 
 
 def _to_provider(web: requests.Session, settings: Settings) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from snippets.mlflow_auth.secret import place, redact
 
 
-# region: error
 class AuthError(Exception):
     """What was wrong, where, and what to do; never a secret.
 
@@ -30,7 +29,6 @@ class AuthError(Exception):
     def __str__(self) -> str:
         where = f" ({self.where})" if self.where else ""
         return f"{self.what}{where}: {self.remedy}"
-        # endregion: error
 
 
 class SettingMissing(AuthError):

@@ -66,7 +66,6 @@ def _note(form: Form, kind: str, name: str, value: str) -> None:
         form.fields.setdefault(name, value)
 
 
-# region: form
 def form_login(
     web: requests.Session, settings: Settings, authorization_url: str
 ) -> str:
@@ -103,7 +102,6 @@ def form_login(
     raise errors.UnexpectedAnswer(
         f"the login did not end within {STEPS} pages", answer.url
     )
-    # endregion: form
 
 
 def _form(answer: requests.Response) -> Form:

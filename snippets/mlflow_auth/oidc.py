@@ -48,7 +48,6 @@ class Attempt:
     nonce: Secret
 
 
-# region: discover
 def discover(web: requests.Session, settings: Settings) -> Provider:
     """Ask the provider where its endpoints are (OpenID Connect Discovery 1.0, 4).
 
@@ -80,10 +79,8 @@ def discover(web: requests.Session, settings: Settings) -> Provider:
         posts_secret="client_secret_basic" not in ways,
         says_issuer=bool(found.get("authorization_response_iss_parameter_supported")),
     )
-    # endregion: discover
 
 
-# region: pkce
 def pkce_pair() -> tuple[Secret, str]:
     """Return a fresh code verifier and its S256 challenge (RFC 7636, 4.1 and 4.2)."""
     verifier = Secret(secrets.token_urlsafe(32))  # 43 characters
@@ -94,10 +91,8 @@ def challenge(verifier: Secret) -> str:
     """Return BASE64URL(SHA256(verifier)) without padding (RFC 7636, 4.2)."""
     digest = hashlib.sha256(verifier.reveal().encode("ascii")).digest()
     return base64.urlsafe_b64encode(digest).rstrip(b"=").decode("ascii")
-    # endregion: pkce
 
 
-# region: login
 def login(settings: Settings) -> Tokens:
     """Sign in as the settings say, and return the tokens; nothing is stored.
 
@@ -116,10 +111,8 @@ def login(settings: Settings) -> Tokens:
     attempt = begin(settings, provider)
     callback = SIGN_IN[settings.login](web, settings, attempt.url)
     return finish(web, settings, provider, attempt, callback)
-    # endregion: login
 
 
-# region: begin
 def begin(settings: Settings, provider: Provider) -> Attempt:
     """Return a new authorization request (RFC 6749, 4.1.1)."""
     verifier, code_challenge = pkce_pair()
@@ -139,10 +132,8 @@ def begin(settings: Settings, provider: Provider) -> Attempt:
     mark = "&" if "?" in provider.authorization_endpoint else "?"
     url = f"{provider.authorization_endpoint}{mark}{urlencode(query)}"
     return Attempt(url, verifier, state, nonce)
-    # endregion: begin
 
 
-# region: finish
 def finish(
     web: requests.Session,
     settings: Settings,
@@ -168,7 +159,6 @@ def finish(
     }
     answer = json_of(_post(web, settings, provider.token_endpoint, fields, provider))
     return _tokens(settings, answer, attempt.nonce)
-    # endregion: finish
 
 
 def _code(
@@ -195,7 +185,6 @@ def _code(
     return Secret(found["code"])
 
 
-# region: refresh
 def refresh(settings: Settings, tokens: Tokens) -> Tokens:
     """Return newer tokens (RFC 6749, 6; OpenID Connect Core 1.0, 12).
 
@@ -218,10 +207,8 @@ def refresh(settings: Settings, tokens: Tokens) -> Tokens:
     }
     answer = json_of(_post(web, settings, provider.token_endpoint, fields, provider))
     return _tokens(settings, answer, before=tokens)
-    # endregion: refresh
 
 
-# region: current
 def current(settings: Settings, stale: Tokens | None = None) -> Tokens:
     """Return tokens that work: those of the token file, refreshed, or of a new login.
 
@@ -251,7 +238,6 @@ def current(settings: Settings, stale: Tokens | None = None) -> Tokens:
         lambda found: _newer(settings, found),
         lambda found: _ours(settings, found),
     )
-    # endregion: current
 
 
 def _newer(settings: Settings, found: Tokens | None) -> Tokens:
@@ -284,7 +270,6 @@ def _account(settings: Settings) -> str:
     return settings.username if settings.login in SIGN_IN else ""
 
 
-# region: device
 def device_login(
     settings: Settings, show: Callable[[str, str], None] | None = None
 ) -> Tokens:
@@ -327,7 +312,6 @@ def device_login(
         wait += 5 if error == "slow_down" else 0
         time.sleep(max(0.0, min(wait, end - time.monotonic())))
     raise errors.TokenExpired("nobody entered the code in time", url)
-    # endregion: device
 
 
 def _seconds(told: Any, usual: float) -> float:
@@ -369,7 +353,6 @@ def _post(
     )
 
 
-# region: tokens
 def _tokens(
     settings: Settings,
     answer: Mapping[str, Any],
@@ -400,7 +383,6 @@ def _tokens(
         float(found["exp"]),
         before.account if before else _account(settings),
     )
-    # endregion
 
 
 def _check(

@@ -14,7 +14,6 @@ from snippets.mlflow_auth.settings import Settings
 from snippets.mlflow_auth.web import json_of
 
 
-# region: platform
 def platform_login(
     web: requests.Session, settings: Settings, authorization_url: str
 ) -> str:
@@ -49,10 +48,8 @@ def platform_login(
             f"the login API sends to another address than {wanted}", callback
         )
     return callback
-    # endregion: platform
 
 
-# region: seal
 def seal(password: Secret, ts: str, pubkey: str) -> str:
     """Return the password as the API takes it: encrypted with its public key.
 
@@ -84,4 +81,3 @@ def seal(password: Secret, ts: str, pubkey: str) -> str:
         )
     sealed = key.encrypt(plain.encode(), padding.PKCS1v15())
     return base64.b64encode(sealed).decode("ascii")
-    # endregion: seal

@@ -23,7 +23,6 @@ _telling = re.compile(
 )
 
 
-# region: secret
 class Secret:
     """A text that shows itself to nobody who does not ask for it by :meth:`reveal`.
 
@@ -61,10 +60,8 @@ class Secret:
 
     def __reduce_ex__(self, protocol: object) -> tuple:
         raise TypeError("a secret is not pickled: hand on the file that holds it")
-        # endregion: secret
 
 
-# region: redact
 def redact(text: str) -> str:
     """Return the text without any secret that this process holds at this moment.
 
@@ -77,7 +74,6 @@ def redact(text: str) -> str:
         longest_first = sorted(held, key=len, reverse=True)
         text = re.sub("|".join(map(re.escape, longest_first)), HIDDEN, text)
     return _telling.sub(lambda found: (found[1] or "") + HIDDEN, text)
-    # endregion: redact
 
 
 def _spellings(secret: Secret | None) -> set[str]:

@@ -36,7 +36,6 @@ MLFLOWS = {"tracking_uri": "MLFLOW_TRACKING_URI", "workspace": "MLFLOW_WORKSPACE
 VARIABLES = {**{name: f"MLFLOW_SSO_{name.upper()}" for name in OURS}, **MLFLOWS}
 
 
-# region: settings
 @dataclass(frozen=True)
 class Settings:
     """Where to sign in, as whom, and what to trust; :data:`VARIABLES` names each."""
@@ -53,7 +52,6 @@ class Settings:
     insecure_tls: bool = False  # any certificate is taken
     tracking_uri: str = ""
     workspace: str = ""
-    # endregion: settings
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:

@@ -19,7 +19,6 @@ from snippets.mlflow_auth.secret import Secret
 LOCK_SECONDS = 120.0  # a renewal takes two requests of at most 40 s
 
 
-# region: tokens
 @dataclass(frozen=True)
 class Tokens:
     """What a login gave; of the two secrets only their owner can see."""
@@ -39,7 +38,6 @@ class Tokens:
         """Return whether to renew now: in its last minute, or third if that is less."""
         issued = decode(self.id_token).get("iat", self.expires_at - 180)
         return self.seconds_left() < min(60.0, (self.expires_at - issued) / 3)
-        # endregion: tokens
 
 
 class TokenFile:
@@ -182,7 +180,6 @@ class TokenFile:
         raise problem
 
 
-# region: private
 def write_private(path: Path, text: str) -> None:
     """Write a file that only you can read: beside, to the disk, then into place.
 
@@ -208,7 +205,6 @@ def write_private(path: Path, text: str) -> None:
             os.fsync(folder)
         finally:
             os.close(folder)
-    # endregion: private
 
 
 @contextlib.contextmanager

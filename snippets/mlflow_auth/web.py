@@ -30,7 +30,6 @@ class InsecureTlsWarning(UserWarning):
     """Certificates are not verified, because the environment says so."""
 
 
-# region: session
 class VerifiedSession(requests.Session):
     """A session that trusts what it was told to, whatever the environment says.
 
@@ -66,7 +65,6 @@ class VerifiedSession(requests.Session):
                 f"the server answered {answer.status_code}: {said(answer)}", url
             )
         raise problem
-        # endregion: session
 
 
 def session(settings: Settings) -> VerifiedSession:
@@ -127,7 +125,6 @@ def json_of(answer: requests.Response) -> dict[str, Any]:
     )
 
 
-# region: refusal
 def refusal(answer: Mapping[str, Any], where: str) -> errors.AuthError:
     """Return the error that an OAuth answer stands for.
 
@@ -152,7 +149,6 @@ def refusal(answer: Mapping[str, Any], where: str) -> errors.AuthError:
         "expired_token": errors.TokenExpired,
     }
     return kinds.get(name, errors.UnexpectedAnswer)(text, where)
-    # endregion: refusal
 
 
 def said(answer: requests.Response) -> str:
