@@ -139,6 +139,7 @@ ROWS = (
     Row(f"{DOOR} bench -- --keep", BENCH),
     Row(f"{DOOR} bench -- --notebooks", BENCH),
     Row(f"{DOOR} bench -- --large", BENCH),
+    Row(f"{DOOR} bench -- --sandbox", BENCH),
     Row("apt-get install python3 python3-venv git", "changes the system"),
     Row("pip install --no-deps -r .ci/locks/cuda.txt", "needs a CUDA machine"),
     Row("pip install jupyterlab", RESOLVER),
