@@ -19,6 +19,7 @@ from verify.sphinx_ext.workbench import workbench_html
 
 ANCHOR = "receipt"
 INSTALL = "docs/how-to/install"
+SANDBOX = "docs/reference/mlflow-sandbox"
 LONGEST = 600  # characters of one message on stderr
 
 
@@ -43,8 +44,11 @@ def insert_receipt(app: Sphinx, doctree: nodes.document) -> None:
 def receipt_html(proofs: list[Proof], docname: str, app: Sphinx) -> str:
     """Return the box for one notebook: its published proof, then the others."""
     proof, *others = proofs
-    has_install = INSTALL in app.env.found_docs
-    install = relative_url(docname, f"{INSTALL}.html") if has_install else None
+    found = app.env.found_docs
+    install, sandbox = (
+        relative_url(docname, f"{page}.html") if page in found else None
+        for page in (INSTALL, SANDBOX)
+    )
     links = {"install_url": install, "files": files_of(proof, docname)}
     return html(
         "receipt.html",
@@ -59,6 +63,7 @@ def receipt_html(proofs: list[Proof], docname: str, app: Sphinx) -> str:
         unseen=allowed_unseen(proof),
         slowest=slowest_cells(proof),
         history=timeline(proof.runs),
+        sandbox_url=sandbox,
         workbench=workbench_html(proof.entry, docname, app, **links),
     )
 
