@@ -128,6 +128,9 @@ class Sandbox:
             "PIP_CONFIG_FILE": os.devnull,
             "PIP_NO_INDEX": "1",
             "PIP_ROOT_USER_ACTION": "ignore",
+            # What is imported is compiled then. All of it takes 45 s (measured: 63 s of
+            # processor time to install 117 packages, 18 s without).
+            "PIP_COMPILE": "0",
             "PIP_DISABLE_PIP_VERSION_CHECK": "1",
             "PIP_FIND_LINKS": os.environ["HANDBOOK_WHEELS"],
             "PYTHONNOUSERSITE": "1",
