@@ -145,6 +145,10 @@ ROWS = (
     Row("pip install jupyterlab", RESOLVER),
     Row("OMP_NUM_THREADS=1 jupyter lab", "starts a server that stays"),
     Row(
+        "mlflow ui --backend-store-uri sqlite:///outputs/tracking/mlflow.db",
+        "starts a server that stays",
+    ),
+    Row(
         "hf download ORGANIZATION/MODEL --revision COMMIT --local-dir models/MODEL",
         "asks the hub",
     ),
