@@ -180,6 +180,12 @@ def _sign(key: Any, text: str) -> bytes:
     return key.sign(text.encode(), padding.PKCS1v15(), hashes.SHA256())
 
 
+def seal(pem: str, data: bytes) -> bytes:
+    """Bytes under RSA with PKCS#1 v1.5 padding, as the login API takes them."""
+    public = serialization.load_pem_public_key(pem.encode())
+    return public.encrypt(data, padding.PKCS1v15())
+
+
 def encode(data: bytes) -> str:
     """Base64url without padding, as RFC 7515 writes it."""
     return base64.urlsafe_b64encode(data).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""One sandbox for all tests of a worker, its dials set back before each of them."""
+"""One sandbox for all tests of a worker, its dials set back after each of them."""
 
 from __future__ import annotations
 
@@ -22,9 +22,15 @@ def sandbox(tmp_path_factory) -> Sandbox:
 
 @pytest.fixture(autouse=True)
 def _as_it_was(request):
-    """Undo what the test before did: parts that it ended, and dials that it turned."""
-    if "sandbox" in request.fixturenames:
-        sandbox = request.getfixturevalue("sandbox")
+    """Undo what a test did at its end: parts that it ended, and dials that it turned.
+
+    Not before the next one: what a module's fixtures take from the sandbox, such as a
+    token, they take before that.
+    """
+    wants = "sandbox" in request.fixturenames
+    sandbox = request.getfixturevalue("sandbox") if wants else None
+    yield
+    if sandbox:
         for part in PARTS.keys() - living(sandbox.folder).keys():
             sandbox.start(part)
         sandbox.control("token-seconds", seconds=TOKEN_SECONDS)
