@@ -291,8 +291,8 @@ def remedy(profile: str) -> str:
         return "run python3 noxfile.py -s book"
     if profile == "cuda":
         return "run python3 noxfile.py -s gpu on a CUDA machine"
-    if profile == "standalone":
-        return "run python3 noxfile.py -s standalone"
+    if profile in ("standalone", "sso"):
+        return f"run python3 noxfile.py -s {profile}"
     return f"run python3 noxfile.py -s run -- --profile {profile}"
 
 

@@ -162,7 +162,7 @@ def entry(handbook: Handbook) -> catalog.Entry:
 
 def test_a_need_that_is_no_device_leaves_the_run_on_the_cpu(entry):
     assert machine.device(entry.profiles["sso"])["kind"] == "cpu"
-    assert receipts.remedy("sso") == "run python3 noxfile.py -s run -- --profile sso"
+    assert receipts.remedy("sso") == "run python3 noxfile.py -s sso"
 
 
 @pytest.mark.parametrize(
