@@ -32,6 +32,7 @@ CALLS = "log_batch log_metric log_param set_tag set_terminated".split()
 FILES = "log_artifact log_artifacts".split()
 KINDS = {"metrics": Metric, "params": Param, "tags": RunTag}
 LONGEST_PAUSE = 30.0  # seconds between two tries while MLflow is away
+LAST_PAUSE = 3.0  # the same at the end of a block, when nothing else is to be done
 TOGETHER = 100  # recorded calls that go into one request when MLflow is back
 Line = dict[str, Any]
 
@@ -41,15 +42,16 @@ _log = logging.getLogger(__name__)
 class NotSent(RuntimeError):
     """MLflow stayed away; ``count`` recorded calls wait in the file ``path``."""
 
-    def __init__(self, path: Path, count: int, cause: Exception | None) -> None:
+    def __init__(self, path: Path, count: int, cause: Exception) -> None:
         self.path, self.count = path, count
         super().__init__(
-            f'{count} recorded calls did not reach MLflow and wait in "{path}"; send '
-            f'them when it answers again: python -m snippets.journal "{path}" '
-            f"(its last answer: {cause})"
+            f'{count} recorded calls did not reach MLflow and wait in "{path}" '
+            f"({_why(cause)}); send them when it answers again: "
+            f'python -m snippets.journal "{path}"'
         )
 
 
+# region: journal
 class Journal:
     """Keep what a run logs in a file, and send it as soon as MLflow takes it.
 
@@ -120,7 +122,7 @@ class Journal:
                 left = end - time.monotonic()
                 if left <= 0:
                     raise NotSent(self.path, len(self._waiting), self._cause)
-                time.sleep(min(left, self._pause))
+                time.sleep(min(left, self._pause, LAST_PAUSE))
         return count
 
     def _open(self) -> None:
@@ -246,13 +248,18 @@ class Journal:
 
     def _away(self, error: Exception) -> bool:
         if not self._pause:
-            _log.warning('MLflow is away, recording in "%s": %s', self.path, error)
+            text = 'MLflow is away (%s); what is logged waits in "%s"'
+            _log.warning(text, _why(error), self.path)
         self._pause = min(LONGEST_PAUSE, self._pause * 2 or 1.0)
         self._next = time.monotonic() + self._pause
         self._cause = error
         return False
 
 
+# endregion: journal
+
+
+# region: replay
 def replay(path: str | Path, seconds: float = 300) -> int:
     """Send what a journal holds and MLflow has not; return how many calls that were.
 
@@ -275,6 +282,7 @@ def replay(path: str | Path, seconds: float = 300) -> int:
         if journal.workspace:
             mlflow.set_workspace(journal.workspace)
         return journal.deliver(seconds)
+        # endregion: replay
 
 
 class _Recorded:
@@ -340,6 +348,13 @@ def _refused(error: MlflowException | HTTPError) -> bool:
         return error.response.status_code in (400, 413)
     said = isinstance(error, RestException) or error.error_code.startswith("INVALID")
     return said and error.get_http_status_code() in (400, 404, 409)
+
+
+def _why(error: BaseException) -> BaseException:
+    """Return what says most in a chain of errors: a remedy, or else the first cause."""
+    while not hasattr(error, "remedy") and (error.__cause__ or error.__context__):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 @contextlib.contextmanager

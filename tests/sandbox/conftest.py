@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from verify import machine
@@ -36,6 +38,26 @@ def _as_it_was(request):
         sandbox.control("token-seconds", seconds=TOKEN_SECONDS)
         sandbox.control("reset-failures")
         sandbox.control("rbac", "DELETE")
+
+
+@pytest.fixture
+def alice(sandbox, monkeypatch, tmp_path):
+    """Be Alice in this process, with a token file of her own; return her settings."""
+    import mlflow
+
+    from snippets.mlflow_auth.register import connect
+    from snippets.mlflow_auth.settings import Settings
+
+    for name in [n for n in os.environ if n.startswith("MLFLOW_")]:
+        monkeypatch.delenv(name)
+    wanted = sandbox.environment("alice")
+    wanted["MLFLOW_SSO_TOKEN_FILE"] = str(tmp_path / "token.json")
+    for name, value in wanted.items():
+        monkeypatch.setenv(name, value)
+    connect()
+    yield Settings.from_environment()
+    mlflow.set_workspace(None)
+    mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture

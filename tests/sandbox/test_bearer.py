@@ -19,25 +19,9 @@ from snippets.mlflow_auth import claims, errors, oidc
 from snippets.mlflow_auth.answers import cause
 from snippets.mlflow_auth.bearer import BearerAuth, StaticAuth
 from snippets.mlflow_auth.providers import OidcAuthProvider, guard
-from snippets.mlflow_auth.register import connect
 from snippets.mlflow_auth.secret import Secret
 from snippets.mlflow_auth.settings import Settings
 from snippets.mlflow_auth.store import TokenFile
-
-
-@pytest.fixture
-def alice(sandbox, monkeypatch, tmp_path):
-    """Be Alice in this process, with a token file of her own."""
-    for name in [n for n in os.environ if n.startswith("MLFLOW_")]:
-        monkeypatch.delenv(name)
-    wanted = sandbox.environment("alice")
-    wanted["MLFLOW_SSO_TOKEN_FILE"] = str(tmp_path / "token.json")
-    for name, value in wanted.items():
-        monkeypatch.setenv(name, value)
-    connect()
-    yield Settings.from_environment()
-    mlflow.set_workspace(None)
-    mlflow.set_tracking_uri(None)
 
 
 @pytest.fixture
