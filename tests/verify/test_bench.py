@@ -52,6 +52,7 @@ def test_every_requirement_of_a_good_bench_holds(data):
         ("sandbox-up", ("sandbox", "up"), [8.01] * 3, "—"),
         ("sandbox-down", ("sandbox", "down"), [2.01] * 3, "—"),
         ("sandbox-megabytes", ("sandbox", "megabytes"), [451] * 3, "—"),
+        ("sandbox-request", ("sandbox", "request"), [1.001] * 3, "—"),
         ("changed-ran", ("answers", "tools", "verify", "ran"), NAMES, "—"),
         ("changed-ran", ("answers", "tools", "verify", "ran"), ODD[:4], "—"),
         ("changed-right", ("answers", "tools", "verify", "after"), STALE, "—"),

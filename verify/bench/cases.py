@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -198,9 +199,10 @@ def sandbox(folder: Path, root: Path, python: str, runs: int) -> dict[str, Any]:
     Returns
     -------
     dict
-        ``up`` and ``down`` in seconds, ``megabytes`` (PSS of its three processes).
+        ``up`` and ``down`` in seconds, ``megabytes`` (PSS of its three processes), and
+        ``request``: milliseconds that MLflow's plugin adds while a token is fresh.
     """
-    found: dict[str, Any] = {"up": [], "down": [], "megabytes": []}
+    found: dict[str, Any] = {"up": [], "down": [], "megabytes": [], "request": []}
     where = ["--folder", str(folder / "sandbox")]
 
     def ask(word: str) -> Done:
@@ -221,6 +223,11 @@ def sandbox(folder: Path, root: Path, python: str, runs: int) -> dict[str, Any]:
                 found["megabytes"].append(size)
     finally:
         ask("down")
+    for _ in range(runs):
+        command = [python, "-m", "verify.bench.request"]
+        said = timed(command, root, PYTHONPATH=str(root)).text.splitlines()[-1]
+        took = json.loads(said)
+        found["request"].append(round(took["plugin"] - took["without"], 4))
     return found
 
 
