@@ -1,8 +1,8 @@
 """A record of a run that survives an outage of MLflow: first on disk, then sent.
 
-Stock MLflow repeats a failed request seven times. That holds the training up for 13 s in
-an outage of 10 s, and for 247 s in one that does not end (measured with MLflow 3.17.2);
-then it raises, and the run is lost though the GPU did its work.
+Stock MLflow repeats a failed request seven times. That holds the training up for 13 s
+in an outage of 10 s, and for 247 s in one that does not end (measured with 3.17.2).
+Then it raises, and the run is lost though the GPU did its work.
 """
 
 from __future__ import annotations
