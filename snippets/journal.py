@@ -56,12 +56,13 @@ class NotSent(RuntimeError):
 class Journal:
     """Keep what a run logs in a file, and send it as soon as MLflow takes it.
 
-    Inside the ``with`` block, what anyone logs through ``MlflowClient`` (the functions
-    of ``mlflow``, the callback of transformers, autologging, system metrics) is first
-    appended to the file and synced, then sent. While MLflow is away, calls return at
-    once and the training goes on. Covered are metrics, parameters, tags, the end of a
-    run, and artifacts, which are copied beside the file when they cannot be sent. All
-    else, such as the start of a run, goes to MLflow directly and needs it.
+    Open it around ``mlflow.start_run``, so that the end of the run is kept too. What
+    anyone logs inside the block through ``MlflowClient`` (the functions of ``mlflow``,
+    the callback of transformers, autologging, system metrics) is first appended to the
+    file and synced, then sent. While MLflow is away, calls return at once and the
+    training goes on. Covered are metrics, parameters, tags, the end of a run, and
+    artifacts, which are copied beside the file when they cannot be sent. All else, such
+    as the start of a run, goes to MLflow directly and needs it.
 
     Nothing arrives twice: what is sent again has the timestamp of the first time, and
     MLflow's database keeps one row for a key, step, timestamp and value.

@@ -33,7 +33,7 @@ class BearerAuth(Guard):
     While the token is fresh, a request costs one look at the file's times: nothing is
     read or parsed. In its last minute, or its last third if that is less, the first of
     the processes that share the file renews it for all. A provider that is away is no
-    error until the token has expired.
+    error until MLflow refuses the token: if both are away, MLflow's client tries again.
 
     Parameters
     ----------
@@ -61,10 +61,11 @@ class BearerAuth(Guard):
         try:
             tokens = self.carefully(oidc.current, self.settings)
         except errors.Unreachable:
-            left = held.tokens.seconds_left() if held else 0
-            if left < 1:
+            if held is None:
                 raise
-            self._held = held._replace(due=time.time() + min(PAUSE, left / 2))
+            # It may do still; if not, the answer says so, and the renewal then raises.
+            pause = max(1.0, min(PAUSE, held.tokens.seconds_left() / 2))
+            self._held = held._replace(due=time.time() + pause)
             return self._held
         return self._hold(seen, tokens)
         # endregion: bearer

@@ -108,6 +108,8 @@ class Guard(AuthBase):
             return found
 
     def _remembered(self, error: errors.AuthError) -> errors.AuthError:
+        if isinstance(error, errors.Unreachable):
+            return error  # nobody counted it
         pause = float("inf") if isinstance(error, FINAL) else PAUSE
         self._trouble, self._until = error, time.monotonic() + pause
         self._seen = self.at_hand()
