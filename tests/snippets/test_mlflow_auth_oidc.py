@@ -489,6 +489,13 @@ def test_a_page_that_is_neither_login_nor_consent_is_quoted(provider, settings, 
         sign_in(provider, settings)
 
 
+def test_the_button_of_a_page_that_refuses_is_not_pressed(provider, settings):
+    provider.answers["/auth"] = page(CONSENT_PAGE, 403)
+    with pytest.raises(errors.UnexpectedAnswer, match="none to agree to: Continue"):
+        sign_in(provider, settings)
+    assert all(path != "/agree" for _, path, _, _ in provider.asked)
+
+
 def test_a_login_that_goes_in_circles_ends(provider, settings):
     provider.answers["/auth"] = to("/auth")
     with pytest.raises(errors.UnexpectedAnswer, match="did not end within 12 pages"):

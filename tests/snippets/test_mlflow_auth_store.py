@@ -111,6 +111,22 @@ def test_no_link_beside_the_file_is_written_through(file, tmp_path, name):
     assert other.read_text() == "precious"
 
 
+def test_a_link_that_appears_just_before_the_write_is_not_followed(
+    file, tmp_path, monkeypatch
+):
+    other, removed = tmp_path / "other", Path.unlink
+    other.write_text("precious")
+
+    def race(path, missing_ok=False):
+        removed(path, missing_ok=missing_ok)
+        path.symlink_to(other)
+
+    monkeypatch.setattr(Path, "unlink", race)
+    with pytest.raises(TokenFileUnusable, match="cannot be written .File exists"):
+        file.write(tokens("a"))
+    assert other.read_text() == "precious"
+
+
 def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(TokenFileUnusable, match="File exists: .*/file.: set MLFLOW"):
