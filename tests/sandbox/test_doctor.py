@@ -113,3 +113,17 @@ def test_a_clock_that_is_off_is_named(ask, monkeypatch):
     monkeypatch.setattr(surgery.time, "time", lambda: real() - 90)
     code, rows, text = ask()
     assert rows["claims"] == "FAILED" and "set the clock" in text
+
+
+def test_what_mlflow_itself_would_send_and_whom_it_would_name_is_looked_at(
+    alice, monkeypatch
+):
+    last = surgery.doctor()[-1]
+    assert last.result == "ok" and last.said.endswith("those of alice@example.com")
+    monkeypatch.setenv("MLFLOW_ALLOW_HTTP_REDIRECTS", "true")
+    assert "redirects" in surgery.doctor()[-1].said
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "mallory")
+    assert "a user and a password too" in surgery.doctor()[-1].said
+    monkeypatch.setenv("MLFLOW_TRACKING_AUTH", "kubernetes")
+    last = surgery.doctor()[-1]
+    assert last.result == "look" and "connect()" in last.todo
