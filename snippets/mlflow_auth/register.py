@@ -93,6 +93,9 @@ def _export(settings: Settings, kind: str) -> None:
     os.environ["MLFLOW_TRACKING_URI"] = settings.need("tracking_uri")
     os.environ["MLFLOW_TRACKING_AUTH"] = kind
     os.environ["MLFLOW_ALLOW_HTTP_REDIRECTS"] = "false"
+    if token := os.environ.get("MLFLOW_TRACKING_TOKEN"):
+        # With a line break MLflow refuses it before it asks a plugin, and prints it.
+        os.environ["MLFLOW_TRACKING_TOKEN"] = token.strip()
     if settings.insecure_tls:
         os.environ["MLFLOW_TRACKING_INSECURE_TLS"] = "true"
         os.environ.pop("MLFLOW_TRACKING_SERVER_CERT_PATH", None)  # MLflow takes one

@@ -31,7 +31,8 @@ from snippets.mlflow_auth.secret import Secret
 
 print(connect(method=sys.argv[1]))
 print(connect(method=sys.argv[1]))  # a cell that is run again
-mlflow.set_experiment("connected")
+# Not one for both: who loses the race to make it stays in the default experiment.
+mlflow.set_experiment("connected-" + sys.argv[1])
 with mlflow.start_run() as run:
     mlflow.log_text("first", "first.txt")
     if sys.argv[1] == "cookie":
@@ -77,6 +78,7 @@ BARE = {
     "MLFLOW_ALLOW_HTTP_REDIRECTS": None,
     "MLFLOW_TRACKING_SERVER_CERT_PATH": None,
     "REQUESTS_CA_BUNDLE": "/etc/hostname",  # no certificate is in it
+    "MLFLOW_TRACKING_TOKEN": "of-last-week\n",  # MLflow refuses and prints such a one
 }
 
 

@@ -346,7 +346,7 @@ def plain(text: str, examples: Mapping[str, str], home: Path) -> str:
     """Write a table of the doctor with the page's examples in it, in one line."""
     for example, value in examples.items():
         text = text.replace(value, example)
-    text = text.replace(str(home), "/home/alice")
+    text = text.replace(str(home), "~")
     text = re.sub(r"(?m)^DNS .*$", "DNS", re.sub(r"\d+ s left", "some s left", text))
     return " ".join(text.split())
 
