@@ -1,5 +1,5 @@
 // The real OpenID provider (npm oidc-provider), set up to look like Dex from outside.
-import { generateKeyPairSync, randomBytes } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync, randomBytes } from "node:crypto";
 import { existsSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import Provider from "oidc-provider";
@@ -115,9 +115,15 @@ function routes() {
 function signingKey({ secrets }) {
   const path = join(secrets, "signing-key.json");
   if (existsSync(path)) return JSON.parse(readFileSync(path, "utf8"));
-  const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
+  // Through PEM: Node.js 20 can wait for ever in the export of one key of a pair whose
+  // other key is collected meanwhile: at 1 of some 250 pairs here, and once at an `up`.
+  const { privateKey } = generateKeyPairSync("rsa", {
+    modulusLength: 2048,
+    publicKeyEncoding: { type: "spki", format: "pem" },
+    privateKeyEncoding: { type: "pkcs8", format: "pem" },
+  });
   const kid = randomBytes(8).toString("hex");
-  const jwk = privateKey.export({ format: "jwk" });
+  const jwk = createPrivateKey(privateKey).export({ format: "jwk" });
   const key = { ...jwk, kid, alg: "RS256", use: "sig" };
   writeFileSync(`${path}.new`, JSON.stringify(key), { mode: 0o600 });
   renameSync(`${path}.new`, path);
