@@ -7,6 +7,7 @@ Then it raises, and the run is lost though the GPU did its work.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import fcntl
 import functools
@@ -15,7 +16,6 @@ import json
 import logging
 import os
 import shutil
-import sys
 import tempfile
 import threading
 import time
@@ -372,9 +372,19 @@ def _limited(**wanted: str) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-if __name__ == "__main__":
+def main(arguments: list[str] | None = None) -> None:
+    """Send what a journal holds; ``python -m snippets.journal FILE``."""
+    parser = argparse.ArgumentParser(
+        prog="python -m snippets.journal", description=replay.__doc__.split("\n\n")[0]
+    )
+    parser.add_argument("file", type=Path, help="the journal, one JSON object a line")
+    given = parser.parse_args(arguments)
     if os.environ.get("MLFLOW_TRACKING_AUTH") == "oidc":
         from snippets.mlflow_auth.register import connect
 
         connect()
-    print(f"sent {replay(sys.argv[1])} recorded calls")
+    print(f"sent {replay(given.file)} recorded calls")
+
+
+if __name__ == "__main__":
+    main()

@@ -54,7 +54,7 @@ class Settings:
     workspace: str = ""
 
     @classmethod
-    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Settings:
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Settings:
         """Read the settings from environment variables.
 
         ``_FILE`` after a secret's variable names the file that holds it, as a mounted
@@ -65,6 +65,7 @@ class Settings:
         SettingMissing
             If issuer or client is missing, or a value cannot be what it says.
         """
+        environment = os.environ if environment is None else environment
         text = {n: environment.get(v, "").strip() for n, v in VARIABLES.items()}
         bundle = text["ca_bundle"]
         bundle = bundle or environment.get("MLFLOW_TRACKING_SERVER_CERT_PATH", "")

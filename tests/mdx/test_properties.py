@@ -149,7 +149,8 @@ def test_a_hostile_page_takes_time_in_proportion(piece: str) -> None:
     ):
         before = time.process_time()
         assert translate(page).markdown.count("\n") == page.count("\n")
-        assert time.process_time() - before < 2, f"{piece!r} takes too long"
+        # In proportion it takes 1 s, beside other work 2; squared it would be minutes.
+        assert time.process_time() - before < 8, f"{piece!r} takes too long"
 
 
 def test_a_megabyte_of_a_guide_is_read_in_a_second() -> None:

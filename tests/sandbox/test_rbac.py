@@ -15,7 +15,7 @@ GROUP = "mlflow.kubeflow.org"
 REVIEWS = "/apis/authorization.k8s.io/v1"
 WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 WORKSPACE = {"mlflow.kubeflow.org/workspace": "true"}
-SECONDS = 10
+SECONDS = 40  # the plugin waits before it watches again, after a platform that was away
 
 
 @pytest.fixture(scope="module")
