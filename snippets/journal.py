@@ -372,7 +372,7 @@ def _limited(**wanted: str) -> Iterator[None]:
             os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
-def main(arguments: list[str] | None = None) -> None:
+def _main(arguments: list[str] | None = None) -> None:
     """Send what a journal holds; ``python -m snippets.journal FILE``."""
     parser = argparse.ArgumentParser(
         prog="python -m snippets.journal", description=replay.__doc__.split("\n\n")[0]
@@ -387,4 +387,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    _main()

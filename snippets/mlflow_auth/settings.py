@@ -65,6 +65,7 @@ class Settings:
         SettingMissing
             If issuer or client is missing, or a value cannot be what it says.
         """
+        # Not as a default: datasets.map with several processes exchanges os.environ.
         environment = os.environ if environment is None else environment
         text = {n: environment.get(v, "").strip() for n, v in VARIABLES.items()}
         bundle = text["ca_bundle"]

@@ -15,7 +15,7 @@ GROUP = "mlflow.kubeflow.org"
 REVIEWS = "/apis/authorization.k8s.io/v1"
 WHO = "/apis/authentication.k8s.io/v1/selfsubjectreviews"
 WORKSPACE = {"mlflow.kubeflow.org/workspace": "true"}
-SECONDS = 40  # the plugin waits before it watches again, after a platform that was away
+SECONDS = 20  # the plugin waits before it watches again
 
 
 @pytest.fixture(scope="module")
@@ -161,6 +161,10 @@ def test_a_namespace_is_a_workspace_while_it_has_the_label(sandbox, alice):
         assert seen_within_seconds(sandbox, alice, "team-new", there)
     sandbox.control("rbac", "DELETE")
     assert seen_within_seconds(sandbox, alice, "team-new", False)
+    sandbox.stop("platform")  # and with it the watch
+    sandbox.start("platform")
+    replace_rules(sandbox, [new, *rules])
+    assert seen_within_seconds(sandbox, alice, "team-new", True)
 
 
 def seen_within_seconds(

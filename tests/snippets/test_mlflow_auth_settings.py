@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import os
 import pickle
 import traceback
 from dataclasses import asdict, replace
@@ -266,3 +267,11 @@ def test_the_property_turns_red_without_the_filter(monkeypatch):
     assert "tell-nobody" in str(errors.AuthError("it said tell-nobody"))
     assert held
     assert secret.redact("tell-nobody") == HIDDEN
+
+
+def test_settings_are_those_of_an_environment_that_a_library_exchanged(monkeypatch):
+    """As `datasets.map` does when it has several processes."""
+    monkeypatch.setattr("os.environ", copy.deepcopy(os.environ))
+    monkeypatch.setenv("MLFLOW_SSO_ISSUER", "https://platform.example.com/dex")
+    monkeypatch.setenv("MLFLOW_SSO_CLIENT_ID", "mlflow-proxy")
+    assert Settings.from_environment().client_id == "mlflow-proxy"

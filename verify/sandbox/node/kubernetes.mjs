@@ -24,7 +24,8 @@ export class Cluster {
     };
     this.ownToken = existsSync(join(config.secrets, SERVICE_ACCOUNT))
       ? readSecret(config, SERVICE_ACCOUNT) : undefined;
-    this.version = 1;
+    this.version = this.first = Date.now(); // above all that an earlier process said
+    this.events = [];
     this.watches = new Set();
     this.restoreRules();
   }
@@ -58,12 +59,9 @@ export class Cluster {
   }
 
   tell(type, namespace) {
-    for (const { res, selector } of this.watches) {
-      const seen = selects(selector, namespace.metadata.labels);
-      if (type === "ADDED" && !seen) continue;
-      const event = { type: seen ? type : "DELETED", object: this.stamped(namespace) };
-      res.write(`${JSON.stringify(event)}\n`);
-    }
+    const event = { version: this.version, type, object: this.stamped(namespace) };
+    this.events.push(event);
+    for (const watch of this.watches) send(watch, event);
   }
 
   stamped(object) {
@@ -139,9 +137,15 @@ export class Cluster {
     res.writeHead(200, { "Content-Type": "application/json" });
     res.flushHeaders();
     const watch = { res, selector };
-    if (selector !== "!") this.watches.add(watch);
+    const since = Number(url.searchParams.get("resourceVersion") || this.version);
+    if (since < this.first || since > this.version) return res.end(expired());
+    if (selector !== "!") {
+      // What happened between the list and this watch comes first.
+      for (const event of this.events) if (event.version > since) send(watch, event);
+      this.watches.add(watch);
+    }
     const timer = setTimeout(() => res.end(), seconds * 1000);
-    req.on("close", () => {
+    res.on("close", () => {
       clearTimeout(timer);
       this.watches.delete(watch);
     });
@@ -173,6 +177,20 @@ export class Cluster {
 }
 
 const VERSION = { major: "1", minor: "0", gitVersion: "v1.0.0-handbook-double" };
+
+/** Tell a watch what happened, as far as its labels are concerned. */
+function send({ res, selector }, { type, object }) {
+  const seen = selects(selector, object.metadata.labels);
+  if (type === "ADDED" && !seen) return;
+  res.write(`${JSON.stringify({ type: seen ? type : "DELETED", object })}\n`);
+}
+
+/** What a watch is told that begins at a version of another time: list again. */
+function expired() {
+  const status = { kind: "Status", apiVersion: "v1", status: "Failure" };
+  const object = { ...status, reason: "Expired", code: 410, message: "too old" };
+  return `${JSON.stringify({ type: "ERROR", object })}\n`;
+}
 
 function nameOf({ metadata }) {
   return metadata.name;
