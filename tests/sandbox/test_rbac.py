@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 
+import psutil
 import pytest
 import requests
 import yaml
 
 from tests.sandbox import attacker
-from verify.sandbox import Sandbox
+from verify.sandbox import Sandbox, parts, ports, processes
 
 GROUP = "mlflow.kubeflow.org"
 REVIEWS = "/apis/authorization.k8s.io/v1"
@@ -180,4 +181,42 @@ def seen_within_seconds(
         if missing is not there:
             return True
         time.sleep(0.05)
+    return False
+
+
+def test_who_reaches_a_server_that_believes_headers_is_whoever_it_says(sandbox):
+    """Why the container's port must be closed: the mode `subject_access_review`."""
+    port = ports.choose(["other"])["other"]
+    mode = {"MLFLOW_K8S_AUTH_AUTHORIZATION_MODE": "subject_access_review"}
+    settings = {**parts.mlflow_settings(sandbox.folder), **mode}
+    server = processes.spawn(
+        sandbox.folder, "other", parts.mlflow(port), settings, tied=sandbox.tied
+    )
+    try:
+        place = f"http://127.0.0.1:{port}"
+        assert comes_up(f"{place}/health"), "the second server did not start"
+        made = f"{place}/api/2.0/mlflow/experiments/create"
+        team = {"X-MLFLOW-WORKSPACE": "team-a"}
+        answers = [
+            requests.post(
+                made,
+                json={"name": f"by-header-{who}"},
+                headers={**team, "X-Remote-User": who},
+                timeout=SECONDS,
+            ).status_code
+            for who in ("alice@example.com", "bob@example.com")
+        ]
+        assert answers == [200, 403]  # no credential was sent at all
+    finally:
+        processes.end([psutil.Process(server.pid)])
+
+
+def comes_up(url: str) -> bool:
+    deadline = time.monotonic() + 3 * SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if requests.get(url, timeout=SECONDS).ok:
+                return True
+        except requests.ConnectionError:
+            time.sleep(0.2)
     return False
