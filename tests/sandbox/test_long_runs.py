@@ -56,6 +56,7 @@ class Ended:
 def ended(sandbox, tmp_path_factory) -> Ended:
     """Let five runs begin with tokens that live for a fraction of them."""
     site = scripts.installed(tmp_path_factory.mktemp("wheel"))
+    scripts.experiment(sandbox, "alice", "long runs")
     sandbox.control("token-seconds", seconds=LIFE)
     began, before = time.monotonic(), asked_for_tokens(sandbox)
     alone = scripts.start(

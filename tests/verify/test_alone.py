@@ -99,7 +99,8 @@ def small(make_handbook: Callable[[], Handbook], workbench: Path) -> Handbook:
 
 @pytest.fixture(scope="module")
 def done(small: Handbook) -> Done:
-    return small.verify("run", "--profile", "standalone")
+    # Two at once, so that most of them begin after another has ended.
+    return small.verify("run", "--profile", "standalone", "--jobs", "2")
 
 
 def receipt(small: Handbook, name: str) -> dict[str, Any]:
@@ -148,11 +149,12 @@ def test_what_the_second_run_does_is_part_of_the_key(small, done):
 
 
 def test_the_same_first_cell_installs_once_in_a_command(small, done):
-    by = {name: receipt(small, name)["alone"] for name in ("good", "writes", "again")}
+    ended = {"good", "leaves", "writes", "again"}  # the others fail on their way
+    by = {name: receipt(small, name)["alone"] for name in ended}
     assert all(one["network"] == "none" for one in by.values())
     origins = {one["installed_by"] for one in by.values()}
     assert None in origins and len(origins) > 1, origins
-    assert origins <= {None, *by}
+    assert origins <= {None, *ended}
 
 
 def test_a_later_run_starts_from_what_an_earlier_one_installed(workbench, tmp_path):

@@ -104,9 +104,9 @@ def test_a_receipt_names_what_a_sceptic_asks_for(ran: Handbook):
 @pytest.mark.parametrize(
     "edit",
     [
-        {"seconds": 1.0},
+        {"seconds": -1.0},  # what no run could have written: a run may take 1.0 s
         {"commit": "abc1234"},
-        {"peak_rss_gib": 0.01},
+        {"peak_rss_gib": -0.01},
         {"packages": {"nbformat": "9"}},
         {"started": "2030-01-01T00:00:00Z"},
         {"seal": "0" * 64},
