@@ -135,6 +135,8 @@ def refusal(answer: Mapping[str, Any], where: str) -> errors.AuthError:
     text = f"{name}: {quoted(str(answer.get('error_description', '')))}".rstrip(": ")
     if name == "invalid_request" and re.search("pkce|code_challenge", text, re.I):
         return errors.PkceRequired(text, where)
+    if name == "invalid_request" and re.search("refresh token", text, re.I):
+        return errors.InvalidGrant(text, where)  # Dex's name for one used or expired
     if name in ("invalid_client", "unauthorized_client"):
         client = "check MLFLOW_SSO_CLIENT_ID and MLFLOW_SSO_CLIENT_SECRET or its _FILE"
         return errors.BadCredentials(text, where, client)

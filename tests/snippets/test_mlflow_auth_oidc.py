@@ -334,12 +334,19 @@ def test_current_tokens_are_refreshed_when_due_or_rejected(provider, settings, s
     assert found.refresh_token == Secret("second")
 
 
+OF_DEX = "Refresh token is invalid or has already been claimed by another client."
+
+
+@pytest.mark.parametrize(
+    ("error", "text"), [("invalid_grant", ""), ("invalid_request", OF_DEX)]
+)
 def test_a_refused_refresh_ends_in_a_new_login_where_there_is_a_password(
-    provider, settings
+    provider, settings, error, text
 ):
     """The page is asked for, which this double has not: the login was tried."""
     TokenFile(settings.token_file).write(held(provider, exp=1))
-    provider.answers["/token"] = as_json({"error": "invalid_grant"}, 400)
+    refused = {"error": error, "error_description": text}
+    provider.answers["/token"] = as_json(refused, 400)
     with pytest.raises(errors.UnexpectedAnswer, match="no form with a password"):
         oidc.current(settings)
     device = replace(settings, login="device", password=None)

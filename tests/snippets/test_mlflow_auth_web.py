@@ -233,6 +233,7 @@ def test_no_error_on_the_way_shows_the_query(settings, url):
         ("invalid_request", "PKCE code_challenge is required", errors.PkceRequired),
         ("invalid_request", "Missing parameter: code_challenge", errors.PkceRequired),
         ("invalid_request", "scope is missing", UnexpectedAnswer),
+        ("invalid_request", "Refresh token expired.", errors.InvalidGrant),  # of Dex
         ("invalid_grant", "grant request is invalid", errors.InvalidGrant),
         ("invalid_client", "client authentication failed", errors.BadCredentials),
         ("invalid_credentials", "wrong", errors.BadCredentials),
