@@ -262,6 +262,21 @@ def test_nothing_that_the_reader_sees_holds_a_secret(sandbox, reader, followed):
     assert [s for s in secrets if str(s) in said] == [] and len(said) > 500
 
 
+def test_a_block_that_asks_takes_no_line_of_itself_for_an_answer(tmp_path):
+    """A shell that reads commands and answers from one input is an older terminal."""
+    [asking] = [block for block in blocks(SDK) if "read -rsp" in block.code]
+    told = {"env": {"HOME": str(tmp_path), "PATH": os.defpath}, "text": True}
+
+    def password(code: str) -> str:
+        typed = f"{code.rstrip()}\na password\na client secret\n"
+        subprocess.run(["bash"], input=typed, capture_output=True, timeout=30, **told)
+        return (tmp_path / ".config" / "mlflow-sso" / "password").read_text("utf-8")
+
+    assert password(asking.code) == "a password"
+    loose = re.sub(r"(?m)^[{}]$", "", asking.code)
+    assert password(loose).startswith("read -rsp")  # a canary: without the braces
+
+
 def test_a_reader_of_the_page_on_long_jobs_counts_the_steps_of_the_run(followed):
     said = followed.printed[LONG]
     assert "\nFINISHED 40 steps, alice@example.com\n" in said

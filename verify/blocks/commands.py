@@ -68,8 +68,10 @@ SIGN_IN = r"""
 export HANDBOOK=https://handbook.example.com
 pip install --no-deps "$HANDBOOK/downloads/wheels/fine_tuning_handbook_snippets-0.1.0-py3-none-any.whl"
 mkdir -p ~/.config/mlflow-sso && chmod 700 ~/.config/mlflow-sso
+{
 read -rsp "Password: " secret && printf '%s' "$secret" > ~/.config/mlflow-sso/password
 read -rsp "Client secret: " secret && printf '%s' "$secret" > ~/.config/mlflow-sso/client-secret
+}
 export MLFLOW_TRACKING_URI=https://platform.example.com/clusters/global/mlflow
 export MLFLOW_WORKSPACE=team-a
 export MLFLOW_TRACKING_AUTH=oidc
@@ -198,6 +200,9 @@ ROWS = (
         '--from-file="$HOME/.config/mlflow-sso/password" '
         '--from-file="$HOME/.config/mlflow-sso/client-secret"',
         CLUSTER,
+    ),
+    Row(
+        "kubectl create configmap platform-ca --from-file=/etc/platform/ca.pem", CLUSTER
     ),
 )
 
