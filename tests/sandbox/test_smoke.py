@@ -215,9 +215,17 @@ class Believer(http.server.BaseHTTPRequestHandler):
         told = {"run_id": "1", "user_id": "mallory", "status": "FINISHED"}
         self.answer({"run": {"info": told, "data": {}}})
 
-    def answer(self, value: object) -> None:
+    def by_header(self) -> None:
+        """Answer a POST in the plugin's words, where it believes a header."""
+        if "X-Remote-User" not in self.headers:
+            return self.answer({"run": {"info": {}}, "experiment_id": "1"})
+        words = "Permission denied for requested operation."
+        said = {"code": "PERMISSION_DENIED", "message": words}
+        return self.answer({"error": said}, 403)
+
+    def answer(self, value: object, status: int = 200) -> None:
         body = json.dumps(value).encode()
-        self.send_response(200)
+        self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
@@ -260,3 +268,13 @@ def test_a_server_that_believes_everything_turns_the_legs_red(believer, leg, tol
     program, made = believer
     result, said = program._tried(made, getattr(program, leg))
     assert result == program.FAILED and told in said, said
+
+
+def test_a_permission_that_is_asked_for_the_forger_turns_the_leg_red(
+    believer, monkeypatch
+):
+    """A 403 is no proof that the header was dropped: mallory may have no role."""
+    program, made = believer
+    monkeypatch.setattr(Believer, "do_POST", Believer.by_header)
+    result, said = program._tried(made, program.forged_owner)
+    assert result == program.FAILED and "a header that the proxy must drop" in said

@@ -237,6 +237,11 @@ def forged_owner(smoke: Smoke) -> str:
         {"experiment_id": experiment, "user_id": FORGER},
         {**FORGED, **_credential(method)},
     )
+    if "PERMISSION_DENIED" in answer.text:
+        raise Failed(
+            f"MLflow asked what {FORGER} may do, and not what {identity} may: it "
+            "believes a header that the proxy must drop"
+        )
     if answer.status_code in (400, 401, 403):
         return f"the server refuses it with {answer.status_code}"
     run = mlflow.get_run(answer.json()["run"]["info"]["run_id"])
