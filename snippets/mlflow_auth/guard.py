@@ -55,13 +55,16 @@ class Guard(AuthBase):
         value = self.value()
         request.headers.pop("Authorization", None)  # of MLflow's user and password
         request.headers[self.header] = value.reveal()
-        request.register_hook("response", functools.partial(self._judge, value))
+        judge = functools.partial(self._judge, where, value)
+        request.register_hook("response", judge)
         return request
 
     def _judge(
-        self, value: Secret, answer: requests.Response, **sent: Any
+        self, where: tuple, value: Secret, answer: requests.Response, **sent: Any
     ) -> requests.Response:
         """Renew once if the answer refuses the credential; raise what stays refused."""
+        if origin(answer.url) != where:  # a redirect led away: that host gets nothing
+            return answer
         if answers.refuses(answer):
             fresh = self.carefully(self.renew, value, answer)
             answer = answers.repeated(answer, self.header, fresh, sent)
