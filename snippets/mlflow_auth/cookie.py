@@ -39,7 +39,7 @@ def proxy_cookie(settings: Settings, name: str = "_oauth2_proxy") -> Secret:
     authorization_url = _to_provider(web, settings)
     callback = SIGN_IN[settings.login](web, settings, authorization_url)
     answer = web.request("GET", callback, headers={"Accept": "text/html"})
-    parts = _parts(web, callback, name)
+    parts = _parts(web, f"{settings.tracking_uri}/", name)
     if not answer.is_redirect or not parts:
         raise errors.RejectedByProxy(
             f"the proxy answered {answer.status_code} and set no cookie {name}: "
@@ -72,13 +72,11 @@ def _to_provider(web: requests.Session, settings: Settings) -> str:
 
 
 def _parts(web: requests.Session, url: str, name: str) -> list[str]:
-    """Return the cookie's parts in order, of the host that set them."""
-    host = urlsplit(url).hostname or ""
-    pattern = re.compile(rf"{re.escape(name)}(?:_(\d+))?")
-    found = []
-    for cookie in web.cookies:
-        match = pattern.fullmatch(cookie.name)
-        domain = cookie.domain.lstrip(".")
-        if match and (host == domain or host.endswith(f".{domain}")):
-            found.append((int(match[1] or 0), f"{cookie.name}={cookie.value}"))
-    return [pair for _, pair in sorted(found)]
+    """Return the parts, in order, that a browser would send there (RFC 6265, 5.4)."""
+    request = requests.Request("GET", url).prepare()
+    sent = requests.cookies.get_cookie_header(web.cookies, request) or ""
+    pattern = re.compile(rf"{re.escape(name)}(?:_(\d+))?=")
+    found = [(pattern.match(pair), pair) for pair in sent.split("; ")]
+    return [
+        pair for _, pair in sorted((int(m[1] or 0), pair) for m, pair in found if m)
+    ]

@@ -605,3 +605,27 @@ def test_the_cookie_is_the_one_that_the_proxy_sets_for_the_callback(
     else:
         with pytest.raises(errors.RejectedByProxy, match="302 and set no cookie"):
             cookie.proxy_cookie(settings)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_the_cookie_goes_back_to_the_host_that_set_it_and_to_no_other(
+    provider, settings, host
+):
+    """A host without a dot too; http.cookiejar keeps its cookies under another name."""
+    there = provider.url.replace("127.0.0.1", host)
+    query = urlencode({"redirect_uri": f"{there}/oauth2/callback", "state": "s"})
+    provider.answers |= {
+        "/mlflow/": to(f"{provider.url}/auth?{query}"),
+        "/auth": to(f"{there}/oauth2/callback?code=c&state=s"),
+        "/oauth2/callback": (
+            302,
+            {"Set-Cookie": "_oauth2_proxy=v; Path=/", "Location": "/"},
+            "",
+        ),
+    }
+    mine = replace(settings, tracking_uri=f"{there}/mlflow")
+    assert cookie.proxy_cookie(mine) == Secret("_oauth2_proxy=v")
+    other = "localhost" if host == "127.0.0.1" else "127.0.0.1"
+    elsewhere = there.replace(host, other)
+    with pytest.raises(errors.RejectedByProxy, match="set no cookie _oauth2_proxy"):
+        cookie.proxy_cookie(replace(settings, tracking_uri=f"{elsewhere}/mlflow"))
