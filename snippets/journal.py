@@ -27,6 +27,7 @@ import mlflow
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException, RestException
+from mlflow.store.artifact.artifact_repo import verify_artifact_path
 from requests import HTTPError
 
 CALLS = "log_batch log_metric log_param set_tag set_terminated".split()
@@ -168,6 +169,7 @@ class Journal:
         return said["value"] if name == "log_param" else None
 
     def _keep_files(self, name: str, run: str, source: str, to: str | None) -> None:
+        verify_artifact_path(to)  # MLflow gives its error the code of an outage
         if not self._waiting:
             with self._sending, _limited():
                 try:
@@ -226,7 +228,7 @@ class Journal:
     def _post(self, lines: list[Line]) -> None:
         client, line = MlflowClient(self._uri), lines[0]
         if "files" in line:
-            files = str(self.path.parent / line["files"])
+            files = str(_copy(self.path, line))
             with _limited():
                 self._stock[line["call"]](client, line["run"], files, line["to"])
             return
@@ -241,11 +243,12 @@ class Journal:
             self._stock["log_batch"](client, line["run"], **rows, synchronous=True)
 
     def _done(self, lines: list[Line]) -> None:
-        for line in lines:
-            if "files" in line:
-                shutil.rmtree((self.path.parent / line["files"]).parent)
-        why = {"why": str(lines[0]["refused"])} if "refused" in lines[0] else {}
+        refused = lines[0].get("refused")
+        why = {"why": str(refused)} if refused else {}
         self._write({"done": lines[-1]["n"], **why})
+        if "files" in lines[0] and not refused:
+            copy = self.path.parent / lines[0]["files"]
+            shutil.rmtree(copy.parent, ignore_errors=True)  # no reason to end a run
         del self._waiting[: len(lines)]
 
     def _away(self, error: Exception) -> bool:
@@ -333,6 +336,22 @@ def _read(path: Path) -> tuple[int, list[Line], str | None]:
             last = line["n"]
             calls.append(line)
     return last, [line for line in calls if line["n"] > done], workspace
+
+
+def _copy(path: Path, line: Line) -> Path:
+    """Return the copy of an artifact, if it is there and where a journal puts it.
+
+    What was sent is deleted: a changed file must not name what is somebody else's.
+    """
+    copy = (path.parent / line["files"]).resolve()
+    beside = copy.parent.parent
+    if beside.suffix != ".files" or beside.parent != path.parent.resolve():
+        wrong = "is no copy that a journal makes"
+    elif not copy.exists():
+        wrong = "is gone"
+    else:
+        return copy
+    raise MlflowException.invalid_parameter_value(f'"{copy}" {wrong}: it is not sent')
 
 
 def _first(waiting: list[Line], most: int) -> list[Line]:

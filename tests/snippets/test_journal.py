@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -120,6 +121,86 @@ def test_a_line_that_was_torn_by_a_crash_is_passed_over(path):
     with Journal(path), mlflow.start_run(run_id=run.info.run_id):
         mlflow.log_metric("loss", 1.0, step=1)
     assert steps(run) == [0, 1] and replay(path) == 0
+
+
+@pytest.mark.parametrize("call", ["log_artifact", "log_artifacts"])
+@pytest.mark.parametrize(
+    ("files", "why"),
+    [
+        ("journal.files/of/gone", "is gone"),
+        ("{victim}/folder/file", "is no copy that a journal makes"),
+        ("../victim/folder/file", "is no copy that a journal makes"),
+        ("checkpoints/1/file", "is no copy that a journal makes"),
+        ("journal.files/../other/file", "is no copy that a journal makes"),
+        ("journal.files/link/file", "is no copy that a journal makes"),
+    ],
+)
+def test_a_journal_that_was_changed_sends_and_deletes_nothing_of_others(
+    path, tmp_path, call, files, why
+):
+    with Journal(path), mlflow.start_run() as run:
+        mlflow.log_metric("loss", 1.0, step=0)
+    victim, folder = tmp_path / "victim", path.parent
+    (folder / "journal.files").mkdir()
+    for place in (victim / "folder", folder / "checkpoints/1", folder / "other"):
+        place.mkdir(parents=True)
+        (place / "file").write_text("keep me")
+    (folder / "journal.files/link").symlink_to(victim / "folder")
+    named = files.format(victim=victim)
+    lost = {"n": 3, "run": run.info.run_id, "call": call, "files": named, "to": None}
+    row = {"key": "loss", "value": 1.0, "timestamp": 1, "step": 1, "model_id": None}
+    after = {"metrics": [row], "params": [], "tags": []}
+    more = [lost, {"n": 4, "run": run.info.run_id, "batch": after}]
+    with path.open("a") as file:
+        file.writelines(f"\n{json.dumps(line)}" for line in more)
+    assert replay(path) == 2 and sorted(steps(run)) == [0, 1]
+    assert why in next(line["why"] for line in lines(path) if "why" in line)
+    assert len([*tmp_path.rglob("file")]) == 3  # as before
+    assert mlflow.artifacts.list_artifacts(run_id=run.info.run_id) == []
+    assert replay(path) == 0
+
+
+def test_a_copy_is_deleted_after_it_is_marked_as_sent_and_kept_if_it_was_refused(
+    path, tmp_path, monkeypatch
+):
+    """A process that is killed between the two leaves a file too many, and no hole."""
+    source, order, rmtree = tmp_path / "note.txt", [], shutil.rmtree
+    source.write_text("a note")
+
+    def note(folder: Path, **how) -> None:
+        order.append(lines(path)[-1])
+        rmtree(folder, **how)
+
+    stock = mlflow.MlflowClient.log_artifact
+
+    def picky(self, run_id, local_path, artifact_path=None):
+        if artifact_path == "large":
+            raise MlflowException.invalid_parameter_value("this is too large")
+        return stock(self, run_id, local_path, artifact_path)
+
+    monkeypatch.setattr(mlflow.MlflowClient, "log_artifact", picky)
+    monkeypatch.setattr("snippets.journal.shutil.rmtree", note)
+    with Journal(path) as journal, mlflow.start_run() as run:
+        journal._next = float("inf")  # as in an outage: nothing is sent meanwhile
+        mlflow.log_metric("loss", 1.0, step=0)
+        mlflow.log_artifact(str(source))
+        mlflow.log_artifact(str(source), "large")
+    [there] = mlflow.artifacts.list_artifacts(run_id=run.info.run_id)
+    assert there.path == "note.txt" and order == [{"done": 2}]
+    [kept] = path.with_suffix(".files").rglob("note.txt")
+    assert kept.read_text() == "a note"
+    assert [x["why"] for x in lines(path) if "why" in x] == ["this is too large"]
+
+
+def test_a_place_that_mlflow_never_takes_is_an_error_where_the_artifact_is_logged(
+    path, tmp_path
+):
+    (tmp_path / "note.txt").write_text("a note")
+    with Journal(path, seconds=0), mlflow.start_run() as run:
+        with pytest.raises(MlflowException, match="Invalid artifact path"):
+            mlflow.log_artifact(str(tmp_path / "note.txt"), "/above")
+        mlflow.log_metric("loss", 1.0, step=0)
+    assert steps(run) == [0]
 
 
 def test_a_file_that_a_run_still_writes_is_not_sent_by_another(path):
