@@ -28,13 +28,16 @@ with mlflow.start_run() as run:
     mlflow.log_text("weights", "adapter.txt")
 """
 
-# The same with a token alone, fetched at the last moment.
+# The same with a token alone, fetched at the last moment: once MLflow has loaded what a
+# request needs, which took 2.4 of the six seconds on a busy machine.
 TOKEN_ONLY = f"""
 import os
 import mlflow
 from snippets.mlflow_auth import oidc
 from snippets.mlflow_auth.settings import Settings
 
+mlflow.search_experiments(max_results=1)
+del os.environ["MLFLOW_TRACKING_AUTH"]
 token = oidc.login(Settings.from_environment()).id_token
 os.environ["MLFLOW_TRACKING_TOKEN"] = token.reveal()
 {RUN}
@@ -66,7 +69,6 @@ def ended(sandbox, tmp_path_factory) -> Ended:
         STEPS,
         PACE,
         path=site,
-        MLFLOW_TRACKING_AUTH=None,
         MLFLOW_SSO_TOKEN_FILE=str(site / "alone.json"),
     )
     shared = {"path": site, "MLFLOW_SSO_TOKEN_FILE": str(site / "shared.json")}
@@ -101,8 +103,8 @@ def test_four_runs_that_share_a_token_of_six_seconds_keep_all_forty_steps(ended)
 
 def test_runs_that_share_a_token_renew_it_once_for_all(ended):
     a_renewal_every = LIFE - LIFE / 3
-    most = ended.seconds / a_renewal_every + 3  # two logins, and one for the test
-    least = STEPS * PACE / LIFE + 2
+    most = ended.seconds / a_renewal_every + 5  # three logins, and two to spare
+    least = STEPS * PACE / LIFE + 3
     assert least <= ended.token_requests <= most, (ended.token_requests, ended.seconds)
 
 

@@ -217,6 +217,6 @@ def comes_up(url: str) -> bool:
         try:
             if requests.get(url, timeout=SECONDS).ok:
                 return True
-        except requests.ConnectionError:
+        except requests.RequestException:
             time.sleep(0.2)
     return False

@@ -14,7 +14,6 @@ import contextlib
 import json
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import threading
@@ -31,7 +30,7 @@ import requests
 
 from tests.sandbox import attacker
 from tests.sandbox.attacker import Forger, authorize, now, redeem, refresh, sign_in, web
-from verify.sandbox import Sandbox
+from verify.sandbox import Sandbox, ports
 from verify.sandbox.processes import living
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,6 +42,7 @@ WAYS = ("outside", "inside", "server")
 # The proxy alone, for which nobody behind it can refuse; then whole ways to MLflow.
 DOORS = ("proxy outside", "proxy inside", *WAYS, "kubernetes")
 SECONDS = 10
+NOBODY = 9  # a port that nobody listens on
 
 
 # region: doors
@@ -500,20 +500,14 @@ def echo() -> Iterator[int]:
         server.server_close()
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextlib.contextmanager
 def second_proxy(
     sandbox: Sandbox, folder: Path, behind: int, **settings: bool
 ) -> Iterator[Sandbox]:
     """Another proxy of the same sandbox, with another server behind it."""
     config = json.loads((sandbox.folder / "config.json").read_text())
-    ports = {"mlflow": free_port(), "mlflow_service": free_port()}
-    config["ports"] |= {**ports, "mlflow_container": behind}
+    own = ports.choose(["mlflow", "mlflow_service"])
+    config["ports"] |= {**own, "mlflow_container": behind}
     path = folder / "config.json"
     path.write_text(json.dumps({**config, "proxy": settings}))
     program = sandbox.folder / "node" / "proxy.mjs"
@@ -525,8 +519,8 @@ def second_proxy(
         assert proxy.stdout and proxy.stdout.readline() == "ready\n"
         yield replace(
             sandbox,
-            mlflow=f"https://127.0.0.1:{ports['mlflow']}/clusters/local/mlflow",
-            mlflow_service=f"http://127.0.0.1:{ports['mlflow_service']}",
+            mlflow=f"https://127.0.0.1:{own['mlflow']}/clusters/local/mlflow",
+            mlflow_service=f"http://127.0.0.1:{own['mlflow_service']}",
         )
     finally:
         proxy.terminate()
@@ -553,13 +547,13 @@ def test_what_a_client_says_about_itself_never_reaches_mlflow(sandbox, bob, tmp_
 def test_a_proxy_without_the_fallback_refuses_a_bad_bearer_token(sandbox, tmp_path):
     bad = {"Authorization": "Bearer garbage", "Accept": "*/*"}
     settings = {"bearer_login_fallback": False}
-    with second_proxy(sandbox, tmp_path, free_port(), **settings) as other:
+    with second_proxy(sandbox, tmp_path, NOBODY, **settings) as other:
         assert mlflow(other, SEARCH, bad).status_code == 403
         assert mlflow(other, SEARCH, {"Accept": "*/*"}).status_code == 302
 
 
 def test_a_proxy_says_that_mlflow_is_away(sandbox, alice, tmp_path):
-    with second_proxy(sandbox, tmp_path, free_port()) as other:
+    with second_proxy(sandbox, tmp_path, NOBODY) as other:
         assert mlflow(other, SEARCH, bearer(alice)).status_code == 502
 
 

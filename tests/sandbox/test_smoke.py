@@ -67,13 +67,13 @@ def left(sandbox) -> Iterator[list[str]]:
     return active
 
 
-def test_every_leg_passes_on_the_sandbox_and_nothing_is_left(sandbox, left):
-    code, results, said = smoke(sandbox)
+def test_every_leg_passes_on_the_sandbox_and_nothing_is_left(sandbox, left, tmp_path):
+    tokens = tmp_path / "token.json"
+    code, results, said = smoke(sandbox, MLFLOW_SSO_TOKEN_FILE=str(tokens))
     assert code == 0, said
     assert results == dict.fromkeys(LEGS, "passed")
     assert said.count("owned by alice@example.com") == 2
     assert left() == []
-    tokens = sandbox.folder / "tokens" / "alice.json"
     assert not tokens.exists(), "the user's token file is not touched"
 
 

@@ -24,7 +24,7 @@ from verify.sandbox.parts import PARTS
 from verify.sandbox.state import FILE
 
 ROOT = Path(__file__).resolve().parents[2]
-SLOW = 60  # a cold, busy machine; the promised seconds are the bench's to judge
+SLOW = 2 * life.SECONDS  # the promised seconds are the bench's to judge
 ADDRESSES = ("platform", "mlflow", "mlflow_service", "mlflow_container", "kubernetes")
 
 
@@ -185,6 +185,14 @@ def test_a_part_that_runs_is_not_started_twice(sandbox):
         sandbox.stop("server")
 
 
+def test_a_part_that_has_ended_is_not_well_because_another_answers_there(sandbox):
+    """Two sandboxes that start at once can choose the same ports."""
+    with subprocess.Popen(["true"]) as ended:
+        pass
+    with pytest.raises(SandboxError, match="proxy ended with exit code 0 at its start"):
+        life._wait(sandbox, {"proxy": ended})
+
+
 def test_dials_need_the_key_and_say_what_they_refuse(sandbox):
     url = f"{sandbox.control_port}/reset-failures"
     assert web.ask(url, "POST", {"X-Sandbox-Key": "wrong"}).status == 403
@@ -234,9 +242,7 @@ def test_the_sandbox_replaces_a_killed_one_and_goes_down_whole(fresh_folder):
     assert done.returncode == 1
     assert done.stdout.count("  no\n") == 3
 
-    began = time.monotonic()
     assert command(fresh_folder, "down").returncode == 0
-    assert time.monotonic() - began < 10
     assert processes.living(fresh_folder) == {}
     assert not any(listening(getattr(found, name)) for name in ADDRESSES)
     assert {path.name for path in fresh_folder.iterdir()} == {"lock", "logs"}
@@ -250,7 +256,7 @@ def test_nothing_outlives_a_command_that_was_killed(fresh_folder):
         assert "The sandbox is up" in held.stdout.readline()
         assert sorted(processes.living(fresh_folder)) == sorted(PARTS)
         held.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + SLOW
     while processes.living(fresh_folder) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert processes.living(fresh_folder) == {}

@@ -205,10 +205,10 @@ def _wait(sandbox: Sandbox, started: dict[str, subprocess.Popen[bytes]]) -> None
     waiting = dict(started)
     while waiting:
         for part, process in list(waiting.items()):
+            if process.poll() is not None:  # first: another's part may answer there
+                raise SandboxError(_ended(sandbox, part, process.returncode))
             if healthy(sandbox, part):
                 del waiting[part]
-            elif process.poll() is not None:
-                raise SandboxError(_ended(sandbox, part, process.returncode))
         if waiting and time.monotonic() > deadline:
             part = next(iter(waiting))
             said = _tail(sandbox, part)
@@ -221,7 +221,7 @@ def _wait(sandbox: Sandbox, started: dict[str, subprocess.Popen[bytes]]) -> None
         web.ask(question, seconds=SECONDS)
 
 
-def healthy(sandbox: Sandbox, part: str, seconds: float = 2) -> bool:
+def healthy(sandbox: Sandbox, part: str, seconds: float = 10) -> bool:
     """Say whether a part answers at the address that says so."""
     address, path = PARTS[part].healthy
     url = f"{getattr(sandbox, address)}{path}"
