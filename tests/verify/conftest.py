@@ -92,7 +92,7 @@ class Handbook:
     def verify(self, *arguments: str) -> Done:
         """Run the command to its end."""
         process = self.start(*arguments)
-        text, _ = process.communicate(timeout=300)
+        text, _ = process.communicate(timeout=900)
         return Done(process.returncode, text)
 
     def receipt(self, name: str, profile: str = "cpu") -> dict[str, Any]:

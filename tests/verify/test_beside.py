@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 NEEDS = {"profiles": {"cpu": {"needs": ["sandbox"]}}}
+PATIENCE = 300  # seconds, on a machine that does other things too
 MISSING = machine.lacks("sandbox")
 real = pytest.mark.skipif(MISSING is not None, reason=f"no sandbox: {MISSING}")
 SKIP = {
@@ -289,21 +290,21 @@ def test_an_unchanged_notebook_starts_no_sandbox(ran):
 @real
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
 def test_no_sandbox_outlives_the_command(handbook: Handbook, number: signal.Signals):
-    handbook.notebook("long", "import time; time.sleep(60)")
-    handbook.catalog(long=NEEDS)
+    handbook.notebook("long", "import time; time.sleep(900)")
+    handbook.catalog(long={**NEEDS, "time_limit": 900})
     process = handbook.start("run")
     folder = handbook.root / "_build" / "jobs" / "sandbox.cpu"
     events = handbook.root / "_build" / "jobs" / "long.cpu" / "events.jsonl"
     wait_for(lambda: events.is_file() and "sleep" in events.read_text())
     assert len(parts(folder)) >= 3
     process.send_signal(number)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     wait_for(lambda: parts(folder) == [])
 
 
 def wait_for(true: Callable[[], Any]) -> None:
     """Wait until something is so."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not true():
-        assert time.monotonic() < deadline, "it did not come to that in 60 s"
+        assert time.monotonic() < deadline, f"it did not come to that in {PATIENCE} s"
         time.sleep(0.1)

@@ -5,6 +5,7 @@ All sick notebooks run in one command, two at a time; each test looks at one of 
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -23,13 +24,14 @@ RECORD = "from snippets.proof import record"
 KILL = """
 import os, signal, time
 print("last words", flush=True)
-time.sleep(0.5)
+time.sleep(2)
 os.kill(os.getpid(), signal.SIGKILL)
 """
-NAP = "import time; time.sleep(20)"
+NAP = "import time; time.sleep(60)"
 WARN = "import warnings\nwarnings.warn('rounding errors')"
 ALLOWED = [{"match": "rounding", "why": "merging rounds, see the text above"}]
-CHILD = "import subprocess\nsubprocess.Popen(['sleep', '61.83'])"
+ASLEEP = ["sleep", f"61.{os.getpid()}"]  # no other run on this machine starts it
+CHILD = f"import subprocess\nsubprocess.Popen({ASLEEP})"
 
 
 @dataclass(frozen=True)
@@ -81,8 +83,8 @@ def ward(make_handbook: Callable[[], Handbook]) -> Ward:
     book.notebook("parricide", "import os\nos.kill(os.getppid(), 9)\ninput()")
     book.notebook("healthy", "x = 1")
     book.catalog(
-        overdue={"time_limit": 10},
-        hanging={"cell_time_limit": 1},
+        overdue={"time_limit": 20},
+        hanging={"cell_time_limit": 3},
         broken={},
         killed={},
         out_of_range=at_least,
@@ -156,7 +158,7 @@ def test_an_outcome_that_is_not_a_number_fails(ward: Ward):
 def test_a_hanging_cell_runs_into_the_cell_limit(ward: Ward):
     assert ward.reason("hanging", "timeout") == (
         "cell 2 (code cell 2) `print('going in')`: "
-        "the cell ran into its time limit of 1 s"
+        "the cell ran into its time limit of 3 s"
     )
     assert ward.failure("hanging")["tail"] == ["going in"]
 
@@ -164,15 +166,15 @@ def test_a_hanging_cell_runs_into_the_cell_limit(ward: Ward):
 def test_a_slow_notebook_runs_into_the_notebook_limit(ward: Ward):
     assert ward.reason("overdue", "timeout") == (
         "cell 3 (code cell 2) `import time; time.sleep(60)`: "
-        "the notebook ran into its time limit of 10 s"
+        "the notebook ran into its time limit of 20 s"
     )
-    assert 10 <= ward.book.receipt("overdue")["seconds"] < 16
+    assert 20 <= ward.book.receipt("overdue")["seconds"] < 60
 
 
 def test_what_an_ended_notebook_had_started_is_ended_too(ward: Ward):
     assert ward.reason("overdue", "timeout")
     asleep = [p for p in psutil.process_iter(["cmdline"]) if p.info["cmdline"]]
-    assert not [p for p in asleep if p.info["cmdline"] == ["sleep", "61.83"]]
+    assert not [p for p in asleep if p.info["cmdline"] == ASLEEP]
 
 
 def test_a_killed_kernel_says_how_it_died(ward: Ward):
@@ -207,7 +209,7 @@ def test_memory_above_the_limit_ends_the_run_and_names_the_cell(ward: Ward):
     assert re.search(r"^cell [23] \(code cell [12]\) `", reason)
     assert re.search(r"memory went to 0\.[2-5]\d GiB, above the limit of 0.25", reason)
     assert ward.failure("greedy")["kind"] == "out-of-memory"
-    assert ward.book.receipt("greedy")["seconds"] < 15
+    assert ward.book.receipt("greedy")["seconds"] < 60
 
 
 def test_memory_above_the_limit_fails_even_for_a_moment(ward: Ward):
@@ -272,8 +274,8 @@ def test_an_injected_parameter_that_is_not_published_fails(ward: Ward):
 
 
 def test_a_long_run_gives_signs_of_life_with_its_cell(ward: Ward):
-    assert "overdue [cpu] started, limit 10 s" in ward.done.text
-    sign = r"overdue \[cpu\] still running: \d s, cell 3 of 3"
+    assert "overdue [cpu] started, limit 20 s" in ward.done.text
+    sign = r"overdue \[cpu\] still running: \d+ s, cell 3 of 3"
     assert re.search(sign, ward.done.text)
 
 

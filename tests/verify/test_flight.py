@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from verify import catalog, ending, receipts, vram
+from verify import catalog, ending, machine, receipts, vram
 
 if TYPE_CHECKING:
     from tests.verify.conftest import Handbook
@@ -48,7 +48,7 @@ def two_gpus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_memory_of_a_gpu_counts_above_what_was_in_use_before(two_gpus, tmp_path):
     watch = vram.watch("0", tmp_path / "vram.txt")
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while watch.peak() < 512 * vram.MIB and time.monotonic() < end:
         time.sleep(0.05)
     watch.end()
@@ -62,13 +62,15 @@ def test_each_notebook_sees_one_gpu_and_its_receipt_names_it(
     see += "record('gpu', os.environ['CUDA_VISIBLE_DEVICES'])\ntime.sleep(1)"
     for name in ("one", "two", "three"):
         handbook.notebook(name, see)
-    profile = {"profiles": {"cuda": {"needs": ["cuda"]}}}
+    # A notebook without a limit is taken to need 2 GiB, which may not be free twice.
+    profile = {"profiles": {"cuda": {"needs": ["cuda"]}}, "limits": {"peak_rss_gib": 1}}
     handbook.catalog(one=profile, two=profile, three=profile)
     done = handbook.verify("run", "--profile", "cuda")
     assert done.code == 0
     assert "at once" in done.text and "2 GPU" in done.text
     found = [handbook.receipt(n, "cuda") for n in ("one", "two", "three")]
-    assert {r["outcomes"][0]["value"] for r in found} == {"0", "1"}
+    used = {"0", "1"} if machine.cores() > 1 else {"0"}  # one after the other
+    assert {r["outcomes"][0]["value"] for r in found} == used
     assert [r["device"]["gpus"][0]["name"] for r in found] == ["Stand-in"] * 3
     assert found[0]["peak_vram_gib"] == 0.5
     assert found[0]["device"]["gpus"][0]["driver"] == "1.0"
@@ -105,7 +107,8 @@ def test_a_terminal_gets_a_live_table_and_a_log_gets_lines(handbook: Handbook):
     handbook.notebook("one", "x = 1", "import time; time.sleep(2)")
     handbook.catalog(one={})
     command = [sys.executable, "-m", "verify", "--root", str(handbook.root), "run"]
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "TERM": "xterm"}
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    environment |= {"TERM": "xterm", "COLUMNS": "120"}
     master, slave = pty.openpty()
     with subprocess.Popen(
         command, cwd=REPOSITORY, env=environment, stdout=slave, stderr=slave

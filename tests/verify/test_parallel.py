@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 PID = "import os\nopen('pid', 'w').write(str(os.getpid()))"
-SLEEP = "import time; time.sleep(60)"
+SLEEP = "import time; time.sleep(900)"  # longer than any wait below
+LONG = {"time_limit": 900}
+PATIENCE = 300  # seconds, on a machine that does other things too
 
 
 def test_of_two_in_parallel_the_second_fails_and_the_first_stays(handbook: Handbook):
@@ -39,17 +41,17 @@ def test_a_signal_ends_kernels_and_keeps_finished_work(
 ):
     handbook.notebook("done", "x = 1")
     handbook.notebook("long", PID, SLEEP)
-    handbook.catalog(long={}, done={"time_limit": 30})
+    handbook.catalog(done={}, long=LONG)  # on one core in this order
     process = handbook.start("run", "--jobs", "2")
     pid_file = handbook.root / "_build" / "work" / "long" / "pid"
     _wait_for(lambda: handbook.executed("done").exists() and pid_file.exists())
-    _wait_for(lambda: "time.sleep(60)" in _events(handbook, "long"))
+    _wait_for(lambda: "time.sleep(900)" in _events(handbook, "long"))
     kernel = int(pid_file.read_text())
     process.send_signal(number)
-    text, _ = process.communicate(timeout=20)
+    text, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
     assert f"stopped by {number.name}; finished runs are kept" in text
-    _wait_for(lambda: not psutil.pid_exists(kernel))
+    _wait_for(lambda: _gone(kernel))
     assert not handbook.executed("long").exists()
     assert handbook.receipt("done")["status"] == "passed"
     assert "never run" in handbook.verify("status").text
@@ -57,25 +59,25 @@ def test_a_signal_ends_kernels_and_keeps_finished_work(
 
 def test_a_killed_command_leaves_no_kernel_and_no_pass(handbook: Handbook):
     handbook.notebook("long", PID, SLEEP)
-    handbook.catalog(long={})
+    handbook.catalog(long=LONG)
     process = handbook.start("run")
     pid_file = handbook.root / "_build" / "work" / "long" / "pid"
-    _wait_for(lambda: "time.sleep(60)" in _events(handbook, "long"))
+    _wait_for(lambda: "time.sleep(900)" in _events(handbook, "long"))
     kernel = int(pid_file.read_text())
     process.kill()
-    process.communicate(timeout=20)
-    _wait_for(lambda: not psutil.pid_exists(kernel))
+    process.communicate(timeout=PATIENCE)
+    _wait_for(lambda: _gone(kernel))
     assert "never run" in handbook.verify("status").text
 
 
 def test_the_same_notebook_is_not_run_by_two_commands_at_once(handbook: Handbook):
     handbook.notebook("long", PID, SLEEP)
-    handbook.catalog(long={})
+    handbook.catalog(long=LONG)
     process = handbook.start("run")
-    _wait_for(lambda: "time.sleep(60)" in _events(handbook, "long"))
+    _wait_for(lambda: "time.sleep(900)" in _events(handbook, "long"))
     done = handbook.verify("run")
     process.terminate()
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     assert done.code == 1
     assert "long is being run by another command" in done.text
 
@@ -105,8 +107,16 @@ def _events(handbook: Handbook, name: str) -> str:
     return path.read_text("utf-8") if path.exists() else ""
 
 
-def _wait_for(condition, seconds: float = 20) -> None:
-    end = time.monotonic() + seconds
+def _gone(pid: int) -> bool:
+    """Say whether a process has ended, though nobody may have asked how."""
+    try:
+        return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def _wait_for(condition) -> None:
+    end = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < end, "waited too long"
         time.sleep(0.05)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -44,12 +44,18 @@ def book(passed: Handbook, make_handbook: Callable[[], Handbook]) -> Handbook:
 
 def test_an_unchanged_notebook_is_reused_in_a_fraction_of_a_second(book: Handbook):
     before = book.executed("one").stat().st_mtime_ns
-    start = time.monotonic()
+    start = processor_seconds()
     done = book.verify("run")
     assert done.code == 0
     assert "one [cpu] unchanged, passed" in done.text
-    assert time.monotonic() - start < 2
+    assert processor_seconds() - start < 1  # a busy machine takes longer, and no more
     assert book.executed("one").stat().st_mtime_ns == before
+
+
+def processor_seconds() -> float:
+    """Return the processor time of all commands that this process has seen end."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def test_force_runs_again(book: Handbook):

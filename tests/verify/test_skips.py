@@ -13,9 +13,14 @@ from verify import catalog, skips
 if TYPE_CHECKING:
     from tests.verify.conftest import Handbook
 
-TODAY = datetime.datetime.now(datetime.UTC).date()
-SOON = (TODAY + datetime.timedelta(days=30)).isoformat()
-YESTERDAY = (TODAY - datetime.timedelta(days=1)).isoformat()
+
+def day(number: int) -> str:
+    """Return a date as seen from now: the tests may run past midnight."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    return (today + datetime.timedelta(days=number)).isoformat()
+
+
+SOON, YESTERDAY = day(30), day(-1)
 TOO_OLD = {"cpu_lacks": "a_feature_of_2040"}
 NEVER = {"cores_below": 1}
 
@@ -69,7 +74,14 @@ def test_an_expired_skip_fails_even_where_the_probe_still_holds(handbook: Handbo
     assert f"one failed: its skip expired on {YESTERDAY}" in done.text
     assert "the training group must mend the cause" in done.text
     assert handbook.receipt("one")["failure"]["kind"] == "expired-skip"
-    assert book_with(handbook, skip(expires=TODAY.isoformat())).verify("run").code == 77
+
+
+def test_a_skip_holds_on_its_last_day_and_no_longer():
+    begun, last = datetime.date(2030, 1, 1), datetime.date(2030, 1, 31)
+    declared = skips.parse(skip(expires=last.isoformat()), begun)
+    assert declared.expired(last) is None
+    after = declared.expired(last + datetime.timedelta(days=1))
+    assert "its skip expired on 2030-01-31" in after
 
 
 def test_a_skip_that_expires_later_turns_red_without_a_run(handbook: Handbook):
