@@ -60,7 +60,7 @@ class BearerAuth(Guard):
         seen, held = stamp(self._path), self._held
         try:
             tokens = self.carefully(oidc.current, self.settings)
-        except errors.Unreachable:
+        except (errors.Unreachable, errors.UnexpectedAnswer):
             if held is None:
                 raise
             # It may do still; if not, the answer says so, and the renewal then raises.

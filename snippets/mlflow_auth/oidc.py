@@ -367,6 +367,8 @@ def _tokens(
     verifies the signature.
     """
     if not answer.get("id_token"):
+        if before:  # which OpenID Connect Core 1.0 (12.2) allows
+            raise errors.InvalidGrant("no ID token was renewed", settings.issuer)
         raise errors.UnexpectedAnswer(
             "the provider sent no ID token", settings.issuer, "ask for the scope openid"
         )

@@ -114,6 +114,8 @@ class TokenFile:
             alive = found is not None and found.seconds_left() > 0 and ours(found)
             if alive and (stale is None or found.id_token != stale.id_token):
                 return found
+            if found is not None:
+                self._replace(found)  # a full disk is told before a token is used up
             fresh = fetch(found)
             self._replace(fresh)
             return fresh
@@ -136,7 +138,7 @@ class TokenFile:
             descriptor = os.open(self._lock, flags, 0o600)
         try:
             end = time.monotonic() + seconds
-            while not _taken(descriptor):
+            while not self._taken(descriptor):
                 if time.monotonic() > end:
                     raise TokenFileUnusable(
                         f"another process has held {self._lock} for {seconds:.0f} s",
@@ -146,8 +148,18 @@ class TokenFile:
             yield
         finally:
             # By name: a forked child holds the descriptor too, and would keep the lock.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
+            with contextlib.suppress(OSError):
+                fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
+
+    def _taken(self, descriptor: int) -> bool:
+        """Return whether the lock is ours now."""
+        with _clear(self._lock, "locked"):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+        return True
 
     def _replace(self, tokens: Tokens) -> None:
         """Write beside, and move into place; the caller holds the lock."""
@@ -214,15 +226,6 @@ def _clear(path: Path, done: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise TokenFileUnusable(
-            f"{path} cannot be {done} ({error.strerror}: {error.filename})",
-            remedy="set MLFLOW_SSO_TOKEN_FILE to a file that you may write",
+            f"{path} cannot be {done} ({error.strerror}: {error.filename or path})",
+            remedy="set MLFLOW_SSO_TOKEN_FILE to a file that you may write and lock",
         ) from error
-
-
-def _taken(descriptor: int) -> bool:
-    """Return whether the lock is ours now."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True

@@ -55,7 +55,7 @@ class VerifiedSession(requests.Session):
         options = {"timeout": TIMEOUT, **options, "allow_redirects": False}
         try:
             answer = super().request(method, url, **options)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # the latter of an odd Location
             # Not chained: its text holds the URL with its query, and so codes.
             problem = _explained(error, url, self.verify)
         else:
@@ -186,7 +186,7 @@ def onward(answer: requests.Response, goal: str) -> str:
     return url
 
 
-def _explained(error: OSError, url: str, trust: str | bool) -> errors.AuthError:
+def _explained(error: Exception, url: str, trust: str | bool) -> errors.AuthError:
     """Return the error of ours that says what happened on the way to a URL."""
     kinds = requests.exceptions
     root = _root(error)
@@ -201,7 +201,7 @@ def _explained(error: OSError, url: str, trust: str | bool) -> errors.AuthError:
     if isinstance(error, kinds.ConnectionError):
         reason = getattr(root, "strerror", None) or "the connection was closed"
         return errors.Unreachable(f"nobody answers ({reason})", url)
-    if isinstance(error, kinds.RequestException):
+    if isinstance(error, kinds.RequestException | ValueError):
         return errors.UnexpectedAnswer(
             f"no request was made ({type(error).__name__})", url
         )

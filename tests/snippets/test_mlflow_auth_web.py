@@ -174,6 +174,15 @@ def test_no_redirect_is_followed(provider, settings):
     assert session.get(f"{provider.url}/moved").status_code == 302
 
 
+@pytest.mark.parametrize("location", ["https://[", "//[", "https://\xff/"])
+def test_a_redirect_to_what_is_no_address_is_an_answer_that_nobody_expects(
+    provider, settings, location
+):
+    provider.answers["/odd"] = to(location)
+    with pytest.raises(UnexpectedAnswer, match="no request was made"):
+        get(settings(), f"{provider.url}/odd")
+
+
 @pytest.mark.parametrize(
     ("url", "reason"),
     [
