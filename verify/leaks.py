@@ -15,6 +15,7 @@ from verify.outcomes import numbered
 SHORTEST = 6  # characters: a shorter line is no secret that one could search for
 REDACTED = "[secret]"
 TOKEN = "a JSON web token"
+PRIVATE = ("d", "p", "q", "dp", "dq", "qi")
 # Three parts with dots between them, or five where it is encrypted; the first is JSON
 # in base64url and so begins with eyJ. RFC 7515 section 3.1 and RFC 7516 section 3.1.
 COMPACT = re.compile(
@@ -34,7 +35,7 @@ def secrets(*folders: Path) -> tuple[Secret, ...]:
     """Read every secret in some folders.
 
     Of a file with several lines each one counts, of a JSON file each text whose key
-    says that it is a token.
+    says that it is a token, or a private part of a key (RFC 7518, 6.3.2).
     """
     found = []
     for path in (path for folder in folders for path in sorted(folder.glob("*"))):
@@ -61,13 +62,13 @@ def in_base64(text: str) -> Iterator[str]:
 
 
 def _tokens(text: str) -> list[str]:
-    """Return what a token file keeps: ``id_token``, ``refresh_token`` and the like."""
+    """Return what a file of tokens or a key keeps to itself, by the names within."""
     try:
         kept = json.loads(text)
     except json.JSONDecodeError:  # a file that is being written holds no whole token
         return []
     values = {key: value for key, value in kept.items() if isinstance(value, str)}
-    return [value for key, value in values.items() if key.endswith("_token")]
+    return [v for k, v in values.items() if k.endswith("_token") or k in PRIVATE]
 
 
 def names(text: str, known: Sequence[Secret]) -> list[str]:
