@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -181,7 +182,7 @@ def test_a_killed_run_resumes_to_the_same_bits(call, tmp_path):
 def test_sigterm_with_jit_checkpoint_exits_143_and_leaves_a_checkpoint(call, tmp_path):
     job = tmp_path / "job.json"
     long = {k: v for k, v in call.items() if k != "backend"}
-    long |= {"enable_jit_checkpoint": True, "num_epochs": 60}
+    long |= {"enable_jit_checkpoint": True, "num_epochs": 400}
     run_folder.write_json(job, {"algorithm": "osft", "parameters": long})
     process = subprocess.Popen(
         [sys.executable, "-m", "snippets.backends.launch", str(job)],
@@ -192,8 +193,9 @@ def test_sigterm_with_jit_checkpoint_exits_143_and_leaves_a_checkpoint(call, tmp
     log = Path(long["ckpt_output_dir"]) / run_folder.LOG_FILE
     while not (log.exists() and len(run_folder.read_log(log)) > 2):
         assert process.poll() is None
+        time.sleep(0.05)
     process.send_signal(signal.SIGTERM)
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=300)
     assert process.returncode == 143, out
     assert run_folder.usable_checkpoint(long["ckpt_output_dir"])
     assert not Path(long["ckpt_output_dir"], "hf_format").exists(), "no half result"

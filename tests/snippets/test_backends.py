@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -176,12 +177,14 @@ def test_a_killed_run_resumes_to_the_same_bits(lora, tmp_path):
 
 
 def test_a_run_is_killed_at_its_own_step_and_not_at_that_of_an_earlier_log(lora):
-    lora_sft(**lora, save_steps=1)
-    call = {**lora, "save_steps": 1}
+    call = {**lora, "save_steps": 1, "num_epochs": 6}
+    lora_sft(**call)
     del call["backend"]
     reached = preemption.kill_at(3, "lora_sft", **call)
-    assert reached == 3, "the log is that of the new run"
-    assert usable_steps(lora["ckpt_output_dir"]) <= {1, 2, 3}
+    assert 3 <= reached < 12, (
+        "the log is that of the new run: the earlier one ends at 12"
+    )
+    assert usable_steps(lora["ckpt_output_dir"]) <= set(range(1, reached + 1))
 
 
 def usable_steps(folder: str) -> set[int]:
@@ -223,7 +226,7 @@ def test_ctrl_c_ends_the_step_saves_and_says_how_to_go_on(lora, capsys):
 
 def test_sigterm_with_jit_checkpoint_exits_143_and_resumes(lora, tmp_path):
     call = {k: v for k, v in lora.items() if k != "backend"}
-    call |= {"enable_jit_checkpoint": True, "num_epochs": 40}
+    call |= {"enable_jit_checkpoint": True, "num_epochs": 400}
     job = tmp_path / "job.json"
     run_folder.write_json(job, {"algorithm": "lora_sft", "parameters": call})
     process = subprocess.Popen(
@@ -235,8 +238,9 @@ def test_sigterm_with_jit_checkpoint_exits_143_and_resumes(lora, tmp_path):
     log = Path(lora["ckpt_output_dir"]) / run_folder.LOG_FILE
     while not (log.exists() and len(run_folder.read_log(log)) > 2):
         assert process.poll() is None
+        time.sleep(0.05)
     process.terminate()
-    out, _ = process.communicate(timeout=60)
+    out, _ = process.communicate(timeout=300)
     assert process.returncode == 143, out
     assert "Run the same call again to resume" in out
     assert run_folder.usable_checkpoint(lora["ckpt_output_dir"])

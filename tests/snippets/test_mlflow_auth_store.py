@@ -263,7 +263,7 @@ def test_four_processes_use_each_rotating_refresh_token_once(file, tmp_path):
     file.write(tokens("id-0", refresh="0"))
     children = [start(file.path, 50, provider) for _ in range(4)]
     for child in children:
-        out, err = child.communicate(timeout=60)
+        out, err = child.communicate(timeout=300)
         assert child.returncode == 0, err.decode()
         assert out.startswith(b"id-")
     used = len(list(provider.iterdir()))
@@ -277,32 +277,31 @@ from snippets.mlflow_auth.secret import Secret
 from snippets.mlflow_auth.store import TokenFile, Tokens
 
 file, number = TokenFile(sys.argv[1]), 0
-print("begun", flush=True)
 while True:
     number += 1
     name = f"{number} " * 20000
     file.write(Tokens(Secret(name), Secret(name), "i", "c", 1e10))
+    if number == 1:
+        print("begun", flush=True)
 """
 
 
 def test_a_writer_that_is_killed_leaves_a_whole_file_and_no_lock(file):
     file.write(tokens("first"))
-    seen = set()
     for delay in (0.0, 0.004, 0.011, 0.023):
         child = start(file.path, code=WRITER)
         assert child.stdout.readline() == b"begun\n"
         time.sleep(delay)
         child.send_signal(signal.SIGKILL)
-        child.communicate(timeout=10)
+        child.communicate(timeout=300)
         found = file.read()  # raises if half of it were there
-        assert len(set(found.id_token.reveal().split())) == 1
-        seen.add(found.id_token)
+        [number] = set(found.id_token.reveal().split())
+        assert number.isdecimal(), "the writer never wrote"
         file.write(tokens("again"))  # at once: the kernel freed the lock
         assert sorted(path.name for path in file.path.parent.iterdir()) == [
             "token.json",
             "token.json.lock",
         ]
-    assert len(seen) > 1, "no writer ever wrote"
 
 
 def test_a_write_in_place_would_turn_the_kill_red(file, monkeypatch):

@@ -106,7 +106,7 @@ def test_sigterm_without_the_jit_checkpoint_ends_the_process_at_once(call, tmp_p
         assert process.poll() is None
         time.sleep(0.05)
     process.terminate()
-    process.communicate(timeout=60)
+    process.communicate(timeout=300)
     assert process.returncode == -signal.SIGTERM
     assert not list(log.parent.glob("checkpoint-*")), "nothing was saved"
 
