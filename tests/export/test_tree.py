@@ -76,7 +76,7 @@ def export(root):
         cwd=ROOT,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=900,
     )
     return done.returncode, done.stdout + done.stderr, out
 
@@ -177,7 +177,7 @@ def node(modules, *command, **env):
         env={**os.environ, **env},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
     )
     return done.returncode, done.stdout + done.stderr
 

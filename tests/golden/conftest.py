@@ -3,6 +3,7 @@
 import contextlib
 import os
 import shutil
+import tempfile
 from functools import partial
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import nbformat
 import pytest
 from pytest_notebook import execution
 from pytest_notebook.nb_regression import NBRegressionError
+from traitlets.config import Config
 
 ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 900  # seconds for a cell, on a machine that does other things too
 SAME_EVERYWHERE = {
     "PYTHONPATH": str(ROOT),
     "CUDA_VISIBLE_DEVICES": "",  # a tour runs on the CPU, also beside a GPU
@@ -27,16 +30,29 @@ NO_OUTPUT = (
 
 
 @pytest.fixture
-def regression(nb_regression, tmp_path, monkeypatch):
+def sockets():
+    """Return settings with which a kernel is reached at files in a folder of its own.
+
+    Two kernels that start at once, in two workers, may choose the same TCP port.
+    """
+    with tempfile.TemporaryDirectory(prefix="kernel-") as folder:
+        ipc = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
+        yield Config(KernelManager=ipc)
+
+
+@pytest.fixture
+def regression(nb_regression, sockets, tmp_path, monkeypatch):
     """Compare the outputs of a notebook; it runs in an empty folder."""
     client = execution.CoverageNotebookClient
     # A kernel that has imported torch takes 2 s to end by itself.
-    at_once = partial(client, shutdown_kernel="immediate")
+    patient = {"config": sockets, "startup_timeout": PATIENCE}
+    at_once = partial(client, shutdown_kernel="immediate", **patient)
     monkeypatch.setattr(execution, client.__name__, at_once)
     empty = tmp_path / "run"
     empty.mkdir()
     nb_regression.exec_cwd = str(empty)
     nb_regression.exec_env = SAME_EVERYWHERE
+    nb_regression.exec_timeout = PATIENCE
     nb_regression.diff_ignore = NO_OUTPUT
     nb_regression.diff_use_color = False
     return nb_regression

@@ -152,7 +152,7 @@ def shell(copy: Path, lines: tuple[str, ...]) -> subprocess.CompletedProcess[str
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=120,
+        timeout=900,
     )
 
 

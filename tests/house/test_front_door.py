@@ -8,7 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
-from datetime import date
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,7 @@ def front_door(checkout: Path, *arguments: str, python=sys.executable, **env: st
         capture_output=True,
         text=True,
         stdin=subprocess.DEVNULL,
-        timeout=300,
+        timeout=900,
     )
 
 
@@ -259,7 +259,8 @@ def test_the_exit_code_of_a_kernel_reaches_the_shell(door):
 
 def test_a_skip_is_no_failure_of_a_session_and_an_expired_one_is(door):
     skip = {"probe": {"cores_below": 10**6}, "reason": "too small", "owner": "us"}
-    for expires, code in ((f"{date.today()}", 0), ("2020-01-01", 1)):
+    tomorrow = datetime.now(UTC).date() + timedelta(days=1)
+    for expires, code in ((f"{tomorrow}", 0), ("2020-01-01", 1)):
         declared = {"cpu": {"skip": {**skip, "expires": expires}}}
         give(door, "x = 1", profiles=declared)
         done = front_door(door, "-s", "run")

@@ -213,7 +213,7 @@ class Book(Cells):
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-            timeout=300,
+            timeout=900,
         )
         site = self.root / "_build/stage/_build/html"
         return Built(done.returncode, done.stdout, site)

@@ -8,11 +8,13 @@ import logging
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 import nbformat
 import papermill
 from nbclient.exceptions import CellExecutionError
+from traitlets.config import Config
 
 OUTCOME = "application/vnd.handbook.outcome+json"
 
@@ -30,6 +32,9 @@ def run(job):
         if cell.id == job.get("fill_after"):
             fill_disk(Path(job["fill"]), job["leave"])
 
+    # Two kernels that start at once, in two workers, may choose the same TCP port.
+    folder = tempfile.mkdtemp(prefix="kernel-")
+    sockets = {"transport": "ipc", "connection_file": f"{folder}/kernel.json"}
     error = None
     try:
         papermill.execute_notebook(
@@ -41,10 +46,14 @@ def run(job):
             progress_bar=False,
             request_save_on_cell_execute=False,
             shutdown_kernel="immediate",
+            start_timeout=900,  # seconds, on a machine that does other things too
+            config=Config(KernelManager=sockets),
             on_cell_executed=fill,
         )
     except (papermill.PapermillExecutionError, CellExecutionError) as raised:
         error = f"{raised.ename}: {raised.evalue}"
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
     cells = nbformat.read(job["executed"], as_version=4).cells
     code = [cell for cell in cells if cell.cell_type == "code"]
     return {

@@ -64,7 +64,7 @@ class Handbook:
 
     def catalog(self, **entries: Mapping[str, Any]) -> None:
         """Write the catalog; what an entry leaves out gets a plain value."""
-        plain = {"time_limit": 60, "profiles": {"cpu": {}}, "expect": {}}
+        plain = {"time_limit": 600, "profiles": {"cpu": {}}, "expect": {}}
         notebooks = {
             name.replace("_", "-"): {"title": name, **plain, **entry}
             for name, entry in entries.items()
