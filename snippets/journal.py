@@ -133,7 +133,7 @@ class Journal:
         self._file = open(self.path, "a+b")  # noqa: SIM115, closed with the block
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._number, self._waiting, workspace = _read(self.path)
-        self._uri = mlflow.get_tracking_uri()
+        self._uri, self._process = mlflow.get_tracking_uri(), os.getpid()
         self.workspace = os.environ.get("MLFLOW_WORKSPACE", workspace)
         self._write({"workspace": self.workspace})
 
@@ -143,7 +143,7 @@ class Journal:
 
         @functools.wraps(stock)
         def method(client: MlflowClient, *args: Any, **named: Any) -> Any:
-            if client.tracking_uri != self._uri:
+            if client.tracking_uri != self._uri or os.getpid() != self._process:
                 return stock(client, *args, **named)
             asked = signature.bind(client, *args, **named)
             asked.apply_defaults()

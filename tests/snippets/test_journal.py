@@ -212,6 +212,20 @@ def test_a_file_that_a_run_still_writes_is_not_sent_by_another(path):
     assert other.stderr.strip().splitlines()[-1].startswith("BlockingIOError")
 
 
+def test_a_forked_process_logs_past_the_file_which_numbers_one_process_only(
+    path, monkeypatch
+):
+    """Not forked here: a test process with threads may hang in its child."""
+    with Journal(path), mlflow.start_run() as run:
+        mlflow.log_metric("loss", 1.0, step=0)
+        before = path.read_bytes()
+        with monkeypatch.context() as child:
+            child.setattr("snippets.journal.os.getpid", lambda: 0)
+            mlflow.MlflowClient().log_metric(run.info.run_id, "loss", 2.0, step=1)
+        assert path.read_bytes() == before
+    assert steps(run) == [0, 1]
+
+
 def test_a_file_that_is_not_there_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         replay(tmp_path / "none.jsonl")
