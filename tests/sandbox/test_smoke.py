@@ -278,3 +278,17 @@ def test_a_permission_that_is_asked_for_the_forger_turns_the_leg_red(
     monkeypatch.setattr(Believer, "do_POST", Believer.by_header)
     result, said = program._tried(made, program.forged_owner)
     assert result == program.FAILED and "a header that the proxy must drop" in said
+
+
+@pytest.mark.parametrize("status", [302, 404, 429])
+def test_an_answer_that_is_neither_a_run_nor_a_refusal_turns_the_leg_red(
+    believer, monkeypatch, status
+):
+    def busy(self) -> None:
+        other = "experiments" in self.path
+        self.answer({"experiment_id": "1"}, 200 if other else status)
+
+    program, made = believer
+    monkeypatch.setattr(Believer, "do_POST", busy)
+    result, said = program._tried(made, program.forged_owner)
+    assert result == program.FAILED and f"{status} is neither a run" in said, said

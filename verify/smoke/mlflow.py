@@ -244,6 +244,8 @@ def forged_owner(smoke: Smoke) -> str:
         )
     if answer.status_code in (400, 401, 403):
         return f"the server refuses it with {answer.status_code}"
+    if answer.status_code != 200:
+        raise Failed(f"{answer.status_code} is neither a run nor a refusal")
     run = mlflow.get_run(answer.json()["run"]["info"]["run_id"])
     if run.info.user_id != identity:
         raise Failed(
