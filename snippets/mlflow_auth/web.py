@@ -155,7 +155,8 @@ def refusal(answer: Mapping[str, Any], where: str) -> errors.AuthError:
 
 def said(answer: requests.Response) -> str:
     """Return what an answer says, in one line without markup and secrets."""
-    text = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", answer.text, flags=re.S)
+    page = answer.text[:20_000]  # more of "<script" would take minutes to match
+    text = re.sub(r"<(script|style).*?</\1>|<[^>]*>", " ", page, flags=re.S)
     return quoted(html.unescape(text), 120) or "(nothing)"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import time
 import traceback
 import warnings
 from pathlib import Path
@@ -220,6 +221,14 @@ def test_a_server_error_is_quoted_without_markup(provider, settings):
     )
     with pytest.raises(Unreachable, match='answered 503: Out of "it'):
         get(settings(), f"{provider.url}/sick")
+
+
+def test_a_hostile_page_takes_no_minute_to_quote():
+    answer = requests.Response()
+    answer._content, answer.encoding = b"<script" * 40_000, "utf-8"
+    before = time.process_time()
+    assert web.said(answer).startswith("<script<script")
+    assert time.process_time() - before < 10  # 67 s where the whole page is searched
 
 
 @pytest.mark.parametrize("url", ["https://127.0.0.1:9/", "https://127.0.0.1:x/", "x:"])
