@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from transformers import Trainer, TrainerCallback
+from transformers import Trainer
+from transformers.integrations import MLflowCallback
 
 
 def address(track: str, folder: str | Path) -> str | None:
@@ -38,19 +39,28 @@ def newest(uri: str, experiment: str) -> dict[str, Any]:
     }
 
 
-class _Run(TrainerCallback):
+class _Run(MLflowCallback):
     """Notes the MLflow run in the output folder, where a resumed run finds it."""
 
-    def __init__(self, p: dict[str, Any]) -> None:
-        self.record, self.id = Path(p["ckpt_output_dir"], "mlflow.json"), ""
+    def __init__(self, p: dict[str, Any], joined: Any) -> None:
+        super().__init__()
+        self.joined, self.record = joined, Path(p["ckpt_output_dir"], "mlflow.json")
         self.place = [p["mlflow_tracking_uri"], p.get("mlflow_experiment_name")]
 
     def on_train_begin(self, args, state, control, **kwargs):
-        if state.is_world_process_zero:  # transformers has started the run by now
-            import mlflow
+        super().on_train_begin(args, state, control, **kwargs)
+        if state.is_world_process_zero:
+            from mlflow import active_run
 
-            self.id = mlflow.active_run().info.run_id
-            self.record.write_text(json.dumps([*self.place, self.id]))
+            run = active_run().info.run_id
+            self.record.write_text(json.dumps([*self.place, run]))
+
+    def on_train_end(self, *given, **named):
+        if self.joined:  # else one_run does, and hides no error
+            super().on_train_end(*given, **named)
+
+    def __del__(self):
+        pass  # the library's ends any run that is active then
 
     def earlier(self) -> str:
         noted = json.loads(self.record.read_text()) if self.record.exists() else [""]
@@ -61,24 +71,28 @@ class _Run(TrainerCallback):
 def one_run(trainer: Trainer, p: dict[str, Any], resumed: bool) -> Iterator[None]:
     """Let a resumed run go on in its MLflow run, and end it as it ended.
 
-    One that was stopped or failed is KILLED or FAILED; transformers calls both
-    FINISHED. A run that was active before is joined, and left as it is.
+    One that was stopped or failed is KILLED or FAILED, for transformers FINISHED. A
+    run that was active before is joined, and left as it is.
     """
     if not p.get("mlflow_tracking_uri"):
         yield
         return
     import mlflow
 
-    run, joined = _Run(p), mlflow.active_run()
+    run = _Run(p, mlflow.active_run())
+    trainer.remove_callback(MLflowCallback)
     trainer.add_callback(run)
-    if resumed and not joined and run.earlier():
+    if run.joined:
+        yield
+        return
+    if resumed and run.earlier():
         os.environ["MLFLOW_RUN_ID"] = run.earlier()  # MLflow reads it and removes it
     try:
         yield
     except BaseException as error:
-        if run.id and not joined:
-            mlflow.end_run()
-            stopped = isinstance(error, KeyboardInterrupt | SystemExit)
-            status = "KILLED" if stopped else "FAILED"
-            mlflow.MlflowClient().set_terminated(run.id, status)
+        try:
+            mlflow.end_run("FAILED" if isinstance(error, Exception) else "KILLED")
+        except mlflow.MlflowException as away:
+            error.add_note(f"MLflow was not told: {away}")
         raise
+    mlflow.end_run()

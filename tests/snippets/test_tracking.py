@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -116,6 +117,44 @@ def test_a_run_that_fails_is_failed_and_no_other_run_goes_on_in_it(call, monkeyp
     )
     assert kept  # as a notebook keeps the last traceback, and the trainer with it
     assert [status for _, status, _ in runs(call)] == ["FINISHED", "FAILED"]
+
+    mlflow.set_tracking_uri(call["mlflow_tracking_uri"])
+    with mlflow.start_run() as yours:
+        del kept
+        gc.collect()  # the trainer, whose callback would end the run that is active
+        assert mlflow.active_run().info.run_id == yours.info.run_id
+
+
+@pytest.fixture
+def away(monkeypatch):
+    """MLflow is there for all but the end of a run (double)."""
+
+    def unreachable(*_, **__):
+        raise mlflow.MlflowException("nobody answers")
+
+    monkeypatch.setattr(mlflow.MlflowClient, "set_terminated", unreachable)
+
+
+def test_a_run_that_is_stopped_while_mlflow_is_away_ends_with_143(
+    call, monkeypatch, away
+):
+    at_step(monkeypatch, 5, lambda: os.kill(os.getpid(), signal.SIGTERM))
+    with pytest.raises(SystemExit) as told:
+        lora_sft(**call, enable_jit_checkpoint=True, backend="peft")
+    assert told.value.code == 143
+    assert told.value.__notes__ == ["MLflow was not told: nobody answers"]
+    assert Path(call["ckpt_output_dir"], "checkpoint-5").exists()
+    assert [status for _, status, _ in runs(call)] == ["RUNNING"]
+
+
+def test_what_ends_a_run_stays_its_error_while_mlflow_is_away(call, monkeypatch, away):
+    def fail():
+        raise RuntimeError("the cable was pulled")
+
+    at_step(monkeypatch, 2, fail)
+    with pytest.raises(RuntimeError, match="cable") as told:
+        lora_sft(**call, backend="peft")
+    assert told.value.__notes__ == ["MLflow was not told: nobody answers"]
 
 
 def test_a_finished_run_that_is_trained_again_is_another_run(call):
