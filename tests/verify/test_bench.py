@@ -11,7 +11,7 @@ import pytest
 
 from verify import catalog
 from verify.bench import __main__ as bench
-from verify.bench import cases, handbook, imports, results, tree
+from verify.bench import cases, handbook, imports, results, tools, tree
 from verify.bench.clock import BenchError, in_turns, timed
 from verify.bench.tools import Shown
 from verify.mdx import translate
@@ -194,6 +194,22 @@ def test_what_ran_is_told_by_its_moment():
 def test_a_command_that_fails_has_no_time(tmp_path):
     with pytest.raises(BenchError, match="ended with 3:\nwhy"):
         timed([sys.executable, "-c", "print('why'); raise SystemExit(3)"], tmp_path)
+
+
+@pytest.mark.parametrize("said", [tools.SILENT, "AssertionError"])
+def test_only_a_run_of_nbmake_with_a_silent_kernel_is_made_again(tmp_path, said):
+    (tmp_path / "pytest.py").write_text(f"""if True:  # in nbmake's place
+        from pathlib import Path
+        began = Path("began").exists()
+        Path("began").touch()
+        began or exit({said!r})
+    """)
+    book = handbook.Handbook(tmp_path, ("nb-01",))
+    if said == tools.SILENT:
+        assert 0 < tools.nbmake(book, book.names) < 60
+    else:
+        with pytest.raises(BenchError, match="ended with 1:\nAssertionError"):
+            tools.nbmake(book, book.names)
 
 
 def test_tools_take_turns():
