@@ -12,7 +12,7 @@ from snippets.mlflow_auth import claims, cookie, errors, oidc, platform_login, w
 from snippets.mlflow_auth.form_login import FormParser, form_login
 from snippets.mlflow_auth.secret import Secret
 from snippets.mlflow_auth.store import TokenFile, Tokens
-from tests.snippets.odd_provider import DISCOVERY, OddProvider, as_json, page, to
+from tests.snippets.odd_provider import DISCOVERY, as_json, page, to
 
 CALLBACK = "https://app.example.com/callback"
 LOGIN_PAGE = """
@@ -26,13 +26,6 @@ CONSENT_PAGE = """
 <form method="post" action="/agree"><input type="hidden" name="prompt" value="consent">
 <button type="submit" name="ok" value="yes">Continue</button></form>
 """
-
-
-@pytest.fixture
-def provider(tmp_path):
-    found = OddProvider(tmp_path)
-    yield found
-    found.close()
 
 
 @pytest.fixture

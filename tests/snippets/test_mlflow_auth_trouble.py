@@ -12,14 +12,7 @@ from snippets.mlflow_auth import errors, oidc
 from snippets.mlflow_auth.bearer import BearerAuth
 from snippets.mlflow_auth.secret import Secret
 from snippets.mlflow_auth.store import TokenFile, Tokens
-from tests.snippets.odd_provider import OddProvider, as_json, page
-
-
-@pytest.fixture
-def provider(tmp_path):
-    found = OddProvider(tmp_path)
-    yield found
-    found.close()
+from tests.snippets.odd_provider import as_json, page
 
 
 @pytest.fixture
